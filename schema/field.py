@@ -13,8 +13,9 @@ is made of what the function returned.
 
 import dataclasses
 import inspect
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, TypeVar, cast, get_type_hints
 
 import strawberry
@@ -207,10 +208,13 @@ def loaded(
     return strawberry.field(resolver=resolve, graphql_type=kind, description=description, metadata={READING: reading})
 
 
-def computed(kind: Any, read: Callable[[Any, Context], Any], description: str) -> Any:
+def computed(
+    kind: Any, read: Callable[[Any, Context], Any], description: str, metadata: Mapping[Any, Any] = MappingProxyType({})
+) -> Any:
     """A field worked out from the row and the request."""
 
     def resolve(root: strawberry.Parent[Any], info: Info) -> Any:
         return read(root, info.context)
 
-    return strawberry.field(resolver=resolve, graphql_type=kind, description=description, metadata={READING: Contextual(read)})
+    more = {READING: Contextual(read), **metadata}
+    return strawberry.field(resolver=resolve, graphql_type=kind, description=description, metadata=more)

@@ -65,12 +65,6 @@ class WebhookAttempt:
     )
 
 
-ATTEMPTS = computed(
-    list[WebhookAttempt], lambda delivery, _: delivery.log, f"The attempts, of which the last {MOST_ATTEMPTS_KEPT} are kept."
-)
-ATTEMPTS.metadata = {**ATTEMPTS.metadata, PRICE: Price(items=1 + len(outbox.SCHEDULE))}
-
-
 @node(Delivery)
 @strawberry.type(
     description="An event on its way to a webhook: a POST of a CloudEvent (1.0, JSON), signed as Standard Webhooks has it. 2xx "
@@ -92,7 +86,12 @@ class WebhookDelivery:
     status: DeliveryStatus = strawberry.field(description="What has become of it.")
     error: Notice | None = strawberry.field(description="Why the last attempt was no success, or why there is none.")
     attempt_count: int = strawberry.field(description="How often it was tried.")
-    attempts: list[WebhookAttempt] = ATTEMPTS
+    attempts: list[WebhookAttempt] = computed(
+        list[WebhookAttempt],
+        lambda delivery, _: delivery.log,
+        f"The attempts, of which the last {MOST_ATTEMPTS_KEPT} are kept.",
+        {PRICE: Price(items=1 + len(outbox.SCHEDULE))},
+    )
     next_attempt_at: datetime | None = strawberry.field(description="When it is tried next; null when it is tried no more.")
     created_at: datetime = strawberry.field(description="When the event happened: its `time`.")
     finished_at: datetime | None = strawberry.field(description="When it was delivered or had failed.")

@@ -159,6 +159,7 @@ def running(
         "ADMIN_EMAIL": ADMIN_EMAIL,
         "ADMIN_PASSWORD": ADMIN_PASSWORD,
         "TRAINING_THREADS": "1",
+        "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.1",  # where the tests listen
         **more,
     }
     stack = Stack(base_url, database_url, environment, folder, web, worker)

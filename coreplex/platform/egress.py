@@ -24,8 +24,6 @@ CONNECT_SECS, TOTAL_SECS = 5.0, 10.0
 MOST_BYTES = 1024**2
 """Of an answer that are read at all."""
 CHUNK = 64 * 1024
-LOOK_UPS = ThreadPoolExecutor(4, thread_name_prefix="look-up")
-"""Of their own: a name server that says nothing holds a thread longer than we wait for it."""
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """From a name and a port to addresses. Raises OSError."""
@@ -49,8 +47,14 @@ BROKEN = Message("egress_broken", "The connection ended before an answer.")
 async def look_up(host: str, port: int) -> Sequence[str]:
     """The addresses of a name, as the system finds them."""
     loop = asyncio.get_running_loop()
-    found = await loop.run_in_executor(LOOK_UPS, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    found = await loop.run_in_executor(_look_ups(), lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+@cache
+def _look_ups() -> ThreadPoolExecutor:
+    """Threads of their own: a name server that says nothing holds one longer than we wait for it."""
+    return ThreadPoolExecutor(4, thread_name_prefix="look-up")
 
 
 @cache

@@ -124,6 +124,13 @@ def test_a_challenger_on_real_traffic(stack: Stack, folder: Path) -> None:
     assert any("took over" in line for line in live), live
 
 
+def test_being_told(stack: Stack, folder: Path) -> None:
+    page = ROOT / "docs" / "webhooks.md"
+    script = "".join(journey(page, name, "python") for name in ("webhooks", "webhooks-graphql"))
+    lines = run([sys.executable, "-c", script], folder, BASE_URL=stack.base_url, KEY=stack.key()).splitlines()
+    assert lines == ["ping 1.0 True", "True", "['ping', 'ping'] True", "True", "ping DELIVERED 204", "True"]
+
+
 def test_the_methods_of_the_client_that_are_not_there_yet_are_said() -> None:
     served = {re.sub(r"{\w+}", "{}", path) for path in document()["paths"]}
     missing: dict[str, set[str]] = {}
