@@ -14,6 +14,7 @@ from coreplex.job.table import Job
 from coreplex.membership import access
 from coreplex.membership.table import Project
 from coreplex.model.table import Model
+from coreplex.webhook.table import Webhook
 from resolvers.loading import Rows
 
 
@@ -31,3 +32,4 @@ models = _rows(Model)
 deployments = _rows(Deployment)
 jobs = _rows(Job)
 artifacts = _rows(Artifact)
+webhooks = _rows(Webhook)

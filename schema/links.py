@@ -25,6 +25,7 @@ FOUND: dict[str, tuple[str, Loads]] = {
     "Model": ("schema.model", visible.models),
     "Project": ("schema.project", visible.projects),
     "User": ("schema.account", users),
+    "Webhook": ("schema.webhook", visible.webhooks),
 }
 """Types by name: the module that declares each, and what finds its rows."""
 

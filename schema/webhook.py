@@ -76,6 +76,7 @@ class WebhookDelivery:
     project_id: strawberry.ID = strawberry.field(description="Identifier of the project.")
     project: Any = owner("Project", "project_id", "The project.")
     webhook_id: strawberry.ID = strawberry.field(description="Identifier of the webhook.")
+    webhook: Any = owner("Webhook", "webhook_id", "The webhook.")
     event_id: strawberry.ID = strawberry.field(
         description="The header `webhook-id` and the CloudEvent's `id`: the same at each attempt and for each webhook of the "
         "project, so that a receiver knows what it has had."

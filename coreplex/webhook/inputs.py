@@ -27,7 +27,12 @@ def _types(wanted: Sequence[str]) -> list[str]:
     return sorted(set(wanted))
 
 
-Url = Annotated[str, StringConstraints(min_length=1, max_length=MAX_URL), AfterValidator(_url)]
+Url = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_URL),
+    AfterValidator(_url),
+    Field(json_schema_extra={"format": "uri"}),
+]
 EventTypes = Annotated[
     list[Annotated[str, StringConstraints(max_length=MAX_TYPE)]], Field(max_length=100), AfterValidator(_types)
 ]

@@ -33,6 +33,7 @@ def test_ids_that_name_a_thing_have_it_beside_them() -> None:
         "entityId": "of any kind",
         "privacyPolicyId": "no policies exist yet",
         "requestId": "is no id of a thing",
+        "eventId": "is what a receiver knows an event by",
     }
     paired = set(links())
     for kind in core_schema.type_map.values():

@@ -37,6 +37,7 @@ STILL = {
     "stopAbTest",
     "createApiKey",
     "revokeInvitation",
+    "deleteWebhook",
 }
 """What can be done to an archived project, and what is in none."""
 NOWHERE = {"createProject", "predict", "predictModel", "predictAbTest"}
