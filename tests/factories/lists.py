@@ -18,9 +18,9 @@ from coreplex.model.table import Evaluation
 from coreplex.platform.clock import now
 from coreplex.platform.identifier import new_id
 from coreplex.serving.table import InferenceLog
-from tests.factories.standing_on_models import AB_TEST
 from coreplex.webhook.table import Webhook
 from tests.factories.outside import delivery_of
+from tests.factories.standing_on_models import AB_TEST
 from tests.factories.world import World
 
 ROWS = 5
