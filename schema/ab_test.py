@@ -90,16 +90,19 @@ class AbTestVariant:
     outcome_count: Long = strawberry.field(
         description="Outcomes of rows that fell to it, those included that the baseline had to answer."
     )
+    judged_unit_count: Long = strawberry.field(
+        description="Different keys that have outcomes. Outcomes of one key are alike: what is certain depends on the keys."
+    )
     mean: float | None = strawberry.field(description="The metric: the mean over these outcomes; null without any.")
     lower: float | None = strawberry.field(
         description="Lower end of the interval that holds the true mean: at all looks together, or with that probability."
     )
-    upper: float | None = strawberry.field(description="Its upper end; both null before there are outcomes enough.")
+    upper: float | None = strawberry.field(description="Its upper end; both null before there are outcomes of 50 keys.")
 
 
 @strawberry.type(
-    description="What a test has found so far, or ended with: the two sides, and B minus A in the unit of the metric. Rows are "
-    "taken as independent of each other: several outcomes of one key say less than they seem to."
+    description="What a test has found so far, or ended with: the two sides, and B minus A in the unit of the metric. Outcomes of "
+    "one key are alike, and what is certain is worked out over keys: a customer who comes often is one customer."
 )
 class AbTestResults:
     variants: list[AbTestVariant] = strawberry.field(description="The two sides, A before B.")

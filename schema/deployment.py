@@ -106,6 +106,9 @@ class InferenceLogEntry:
     error: Notice | None = strawberry.field(description="What went wrong.")
     outcome: Value | None = strawberry.field(description="What was true in the end; null as long as nobody has said it.")
     outcome_at: datetime | None = strawberry.field(description="When that came out.")
+    worth: Value | None = strawberry.field(
+        description="What its A/B test counts that is no outcome of the model, if it was said."
+    )
     latency_ms: float = strawberry.field(description="Milliseconds the scoring of the request took.")
     created_at: datetime = strawberry.field(description="When.")
 

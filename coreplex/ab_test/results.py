@@ -10,7 +10,7 @@ from coreplex.ab_test.table import AbTest, AbTestGoal, AbTestMethod, AbTestMetri
 from coreplex.deployment.table import Rollout
 from coreplex.engines.sequential.mean_difference import difference, mean_interval
 from coreplex.engines.sequential.posterior import Posterior, credible_interval, posterior
-from coreplex.engines.sequential.sample import Sample
+from coreplex.engines.sequential.sample import Sample, UnitSums, of_units
 from coreplex.engines.sequential.sample_ratio import sample_ratio_p_value
 from coreplex.errors.tree import Message
 
@@ -31,6 +31,7 @@ class Side:
     row_count: int
     unit_count: int
     outcome_count: int
+    judged_unit_count: int
     mean: float | None
     lower: float | None
     upper: float | None
@@ -70,14 +71,15 @@ class Verdict(NamedTuple):
 
 def samples(test: AbTest, rollout: Rollout) -> tuple[Sample, Sample]:
     """The metric's values of A and of B."""
-    a = Sample(rollout.baseline_outcomes, rollout.baseline_loss, rollout.baseline_loss_squares)
-    b = Sample(rollout.candidate_outcomes, rollout.candidate_loss, rollout.candidate_loss_squares)
-    return (_hits(a), _hits(b)) if test.metric is AbTestMetric.accuracy else (a, b)
+    return _sample(test, rollout, "baseline"), _sample(test, rollout, "candidate")
 
 
-def _hits(wrong: Sample) -> Sample:
-    right = wrong.size - wrong.total
-    return Sample(wrong.size, right, right)
+SUMS = ("judged_units", "outcomes", "loss", "unit_outcome_squares", "unit_products", "unit_loss_squares")
+
+
+def _sample(test: AbTest, rollout: Rollout, side: str) -> Sample:
+    sums = UnitSums(*(getattr(rollout, f"{side}_{name}") for name in SUMS))
+    return of_units(sums.complement() if test.metric is AbTestMetric.accuracy else sums)
 
 
 class Belief(NamedTuple):
@@ -187,9 +189,9 @@ def _won(test: AbTest, rollout: Rollout, best: Variant) -> Message:
         winner=best.upper(),
         metric=test.metric,
         a=a.mean or 0.0,
-        a_outcomes=a.size,
+        a_outcomes=rollout.baseline_outcomes,
         b=b.mean or 0.0,
-        b_outcomes=b.size,
+        b_outcomes=rollout.candidate_outcomes,
     )
 
 
@@ -205,9 +207,11 @@ def _open_end(rollout: Rollout) -> Message:
 def _undecided(rollout: Rollout) -> Message:
     return Message(
         "test_undecided",
-        "After {a} and {b} outcomes of the two sides the difference may still be none.",
+        "After {a} and {b} outcomes of the two sides, of {a_units} and {b_units} different keys, the difference may still be none.",
         a=rollout.baseline_outcomes,
         b=rollout.candidate_outcomes,
+        a_units=rollout.baseline_judged_units,
+        b_units=rollout.candidate_judged_units,
     )
 
 
@@ -245,7 +249,10 @@ def _nothing(test: AbTest) -> Rollout:
 
 def _side(test: AbTest, rollout: Rollout, variant: Variant, sample: Sample) -> Side:
     side, deployment_id = ("baseline", test.deployment_a_id) if variant is Variant.a else ("candidate", test.deployment_b_id)
-    counts = {f"{name}_count": getattr(rollout, f"{side}_{name}s") for name in ("request", "error", "row", "unit", "outcome")}
+    counts = {
+        f"{name}_count": getattr(rollout, f"{side}_{name}s")
+        for name in ("request", "error", "row", "unit", "outcome", "judged_unit")
+    }
     held = credible_interval if test.method is AbTestMethod.bayesian else mean_interval
     lower, upper = held(sample, test.confidence_level) or (None, None)
     return Side(variant, deployment_id, **counts, mean=sample.mean, lower=lower, upper=upper)

@@ -179,6 +179,18 @@ class Rollout(SQLModel, table=True):
     baseline_units: int = Field(default=0, sa_type=BigInteger)
     """Of an A/B test: the different keys that fell to each side, whoever answered."""
     candidate_units: int = Field(default=0, sa_type=BigInteger)
+    baseline_judged_units: int = Field(default=0, sa_type=BigInteger)
+    """Those with outcomes; below sums over them, of the number n of the outcomes of each and of their summed loss s."""
+    candidate_judged_units: int = Field(default=0, sa_type=BigInteger)
+    baseline_unit_outcome_squares: float = 0.0
+    """n²"""
+    candidate_unit_outcome_squares: float = 0.0
+    baseline_unit_products: float = 0.0
+    """n s"""
+    candidate_unit_products: float = 0.0
+    baseline_unit_loss_squares: float = 0.0
+    """s²"""
+    candidate_unit_loss_squares: float = 0.0
     skipped_rows: int = Field(default=0, sa_type=BigInteger)
     compared_rows: int = Field(default=0, sa_type=BigInteger)
     agreed_rows: int = Field(default=0, sa_type=BigInteger)
@@ -207,3 +219,6 @@ class RolloutUnit(SQLModel, table=True):
 
     rollout_id: UUID = Field(foreign_key="rollouts.id", ondelete="CASCADE", primary_key=True)
     unit: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
+    outcomes: int = 0
+    loss: float = 0.0
+    """Of these outcomes together: its rows are alike, so that it is one unit of what is compared, too."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Index, text
+from sqlalchemy import BigInteger, DateTime, Index, text
 from sqlmodel import Field, SQLModel
 
 from coreplex.deployment.table import Arm
@@ -52,6 +52,8 @@ class InferenceLog(SQLModel, table=True):
     latency_ms: float = 0.0
     arm: Arm | None = maybe_word(Arm)
     """Which side of a split answered, or a shadow; none where one deployment answers alone."""
+    unit: int | None = Field(default=None, sa_type=BigInteger)
+    """Which unit of an A/B test it is a row of (`rollout_units`), if of any."""
     created_at: datetime = Field(default_factory=now, sa_type=DateTime(timezone=True))
     retention_week: int = Field(default=0, primary_key=True, sa_column_kwargs={"autoincrement": False})
     """Which partition it lies in (`partitions.week_of`); 0: the default one."""

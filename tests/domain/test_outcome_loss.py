@@ -6,11 +6,12 @@ from uuid import uuid4
 
 import pytest
 
-from coreplex.outcome.service import Entry, loss
+from coreplex.outcome.counting import loss
+from coreplex.outcome.entries import Entry
 
 
 def entry(answer: Any, **more: Any) -> Entry:
-    return Entry("r", 0, uuid4(), 1, datetime.now(UTC), uuid4(), None, {"prediction": answer, **more}, None)
+    return Entry("r", 0, uuid4(), 1, datetime.now(UTC), uuid4(), None, None, {"prediction": answer, **more}, None)
 
 
 @pytest.mark.parametrize(

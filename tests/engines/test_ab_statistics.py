@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from math import log, sqrt
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from scipy import integrate, stats
 
 from coreplex.engines.sequential.mean_difference import TIGHTEST, difference, mean_interval
 from coreplex.engines.sequential.posterior import SLABS, credible_interval, posterior
-from coreplex.engines.sequential.sample import Sample
+from coreplex.engines.sequential.sample import Sample, UnitSums, of_units
 from coreplex.engines.sequential.sample_ratio import CONCENTRATION, sample_ratio_p_value
 from tests.benchmarks.ab_tests import METHODS, PLANTED, Case, first, measured, rate, tailed
 
@@ -113,6 +114,48 @@ def test_no_difference_seldom_has_a_winner_however_often_one_looks(case: Case) -
     assert winners["frequentist"] <= 8
     assert winners["bayesian"] <= 8
     assert winners["flat prior at each look"] > 15, "the looks are such that others fail"
+
+
+def unit_sums(values: Values, sizes: np.ndarray[Any, Any]) -> UnitSums:
+    """Of units whose values lie one after another."""
+    totals = np.add.reduceat(values, np.cumsum(sizes) - sizes)
+    products, squares = float((totals * sizes).sum()), float((totals * totals).sum())
+    return UnitSums(len(sizes), int(sizes.sum()), float(values.sum()), float((sizes * sizes).sum()), products, squares)
+
+
+def test_the_mean_of_units_varies_as_their_number_does() -> None:
+    """Against the jackknife over units; single values are themselves."""
+    draw = np.random.default_rng(4)
+    sizes = draw.poisson(4, 300) + 1
+    values = (np.repeat(draw.random(300), sizes) > draw.random(int(sizes.sum()))).astype(float)
+    found = of_units(unit_sums(values, sizes))
+    assert (found.size, found.mean) == (300, pytest.approx(values.mean()))
+    totals = np.add.reduceat(values, np.cumsum(sizes) - sizes)
+    without = (values.sum() - totals) / (sizes.sum() - sizes)
+    assert found.variance / found.size == pytest.approx(299 / 300 * ((without - without.mean()) ** 2).sum(), rel=0.02)
+    assert of_units(unit_sums(values, sizes).complement()).mean == pytest.approx(1 - values.mean())
+    single = of_units(unit_sums(values, np.ones(len(values), dtype=int)))
+    assert single == sample(values)
+    assert of_units(UnitSums(0, 0, 0.0, 0.0, 0.0, 0.0)) == (0, 0.0, 0.0)
+
+
+def test_customers_who_come_often_make_no_winner() -> None:
+    """60 days of 20 new customers with 30 rows each, of a rate of their own: taken as rows they make one in every second test."""
+    draw, by_unit, by_row = np.random.default_rng(9), 0, 0
+    for _ in range(60):
+        seen, rows = [], []
+        sizes, sides = np.full(1200, 30), draw.random(1200) < 0.5
+        rates = draw.beta(1, 3, 1200)
+        values = (np.repeat(rates, sizes) > draw.random(36_000)).astype(float).reshape(1200, 30)
+        for day in range(10, 61, 5):
+            arms = [values[: day * 20][sides[: day * 20] == side] for side in (False, True)]
+            a, b = (of_units(unit_sums(arm.ravel(), np.full(len(arm), 30))) for arm in arms)
+            seen.append((a, b))
+            rows.append((sample(arms[0].ravel()), sample(arms[1].ravel())))
+        by_unit += first(METHODS["frequentist"], seen)[0] != 0 or first(METHODS["bayesian"], seen)[0] != 0
+        by_row += first(METHODS["frequentist"], rows)[0] != 0
+    assert by_unit <= 6
+    assert by_row > 20
 
 
 def test_a_planted_difference_is_found() -> None:

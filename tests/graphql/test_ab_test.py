@@ -55,8 +55,12 @@ async def hours_ago(asker: Asker, hours: float) -> None:
 
 def sums(right_a: int, right_b: int, each: int = 1000) -> dict[str, float]:
     wrong = {"baseline": each - right_a, "candidate": each - right_b}
-    losses = {f"{side}_{name}": float(wrong[side]) for side in wrong for name in ("loss", "loss_squares")}
-    return {**losses, "baseline_outcomes": each, "candidate_outcomes": each}
+    losses = ("loss", "loss_squares", "unit_products", "unit_loss_squares")
+    counts = ("outcomes", "judged_units", "unit_outcome_squares")
+    return {
+        **{f"{side}_{name}": float(wrong[side]) for side in wrong for name in losses},
+        **{f"{side}_{name}": each for side in wrong for name in counts},
+    }
 
 
 async def judged(asker: Asker) -> dict[str, Any]:

@@ -119,6 +119,22 @@ def test_outcomes_are_corrected_and_count_once(project: Lab) -> None:
     assert (known(found, "outcome_count"), [side["mean"] for side in found["variants"]]) == (100, [0.0, 0.0])
 
 
+def test_a_customer_is_one_unit_however_often_they_come(project: Lab) -> None:
+    """Ten customers, 40 rows each, always right or always wrong: that is not much, and not 400 outcomes."""
+    test, a, b = sides(project)
+    keys = [f"customer-{number % 10}" for number in range(400)]
+    rows = asked(project, test, ROWS, keys=keys)
+    places = {key: who for key, (*_, who) in zip(keys, rows, strict=True)}
+    right = [{**place, "outcome": said if who == b else OTHER[said]} for place, said, who in rows]
+    for part in (right[:150], right[100:300], right):
+        tell(project, test, part)
+    found = results(project, test)
+    assert [side["unit_count"] for side in found["variants"]] == [list(places.values()).count(who) for who in (a, b)]
+    assert known(found, "outcome_count") == 400
+    assert [side["mean"] for side in found["variants"]] == [0.0, 1.0]
+    assert (found["p_value"], found["sample_ratio_p_value"] > 0.01, found["winner"]) == (None, True, None)
+
+
 def test_what_a_customer_did_is_compared_too(project: Lab) -> None:
     """A bayesian test of two deployments that are not in production, counting a number that is no outcome of the model."""
     a, b = deploy(project, "a", "staging"), deploy(project, "b", "staging", model=1)
@@ -140,6 +156,7 @@ def test_what_a_customer_did_is_compared_too(project: Lab) -> None:
     assert abs(found["difference"] + 4) < 1.5
     logs = project.client.get(f"{one(b)}/logs", params={"limit": 5, "arm": "candidate"}).json()["items"]
     assert {entry["outcome"] for entry in logs} == {None}, "what is true of the model is another thing"
+    assert {type(entry["worth"]) for entry in logs} == {float}
 
 
 def test_a_test_without_a_difference_ends_inconclusive(project: Lab) -> None:

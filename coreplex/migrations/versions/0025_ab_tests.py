@@ -9,7 +9,9 @@ down_revision = "0023"
 branch_labels = None
 depends_on = None
 
-UNITS = ("baseline_units", "candidate_units")
+SIDES = ("baseline", "candidate")
+UNITS = [f"{side}_{name}" for side in SIDES for name in ("units", "judged_units")]
+SUMS = [f"{side}_{name}" for side in SIDES for name in ("unit_outcome_squares", "unit_products", "unit_loss_squares")]
 
 
 def upgrade() -> None:
@@ -20,14 +22,18 @@ def upgrade() -> None:
         "rollout_units",
         sa.Column("rollout_id", sa.Uuid(), nullable=False),
         sa.Column("unit", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("outcomes", sa.Integer(), nullable=False),
+        sa.Column("loss", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("rollout_id", "unit", name="pk_rollout_units"),
         sa.ForeignKeyConstraint(
             ["rollout_id"], ["rollouts.id"], name="fk_rollout_units_rollout_id_rollouts", ondelete="CASCADE"
         ),
     )
-    for name in UNITS:
-        op.add_column("rollouts", sa.Column(name, sa.BigInteger(), server_default="0", nullable=False))
+    for name in (*UNITS, *SUMS):
+        kind = sa.BigInteger() if name in UNITS else sa.Float()
+        op.add_column("rollouts", sa.Column(name, kind, server_default="0", nullable=False))
         op.alter_column("rollouts", name, server_default=None)
+    op.add_column("inference_logs", sa.Column("unit", sa.BigInteger(), nullable=True))
     op.add_column("inference_logs", sa.Column("worth", JSONB(none_as_null=True), nullable=True))
 
 
@@ -74,8 +80,9 @@ def _references() -> list[sa.ForeignKeyConstraint]:
 
 def downgrade() -> None:
     op.execute("DELETE FROM rollouts WHERE kind = 'ab_test'")
-    op.drop_column("inference_logs", "worth")
-    for name in UNITS:
+    for name in ("worth", "unit"):
+        op.drop_column("inference_logs", name)
+    for name in (*UNITS, *SUMS):
         op.drop_column("rollouts", name)
     op.drop_table("rollout_units")
     op.drop_table("ab_tests")

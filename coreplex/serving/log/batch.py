@@ -33,10 +33,10 @@ STORE = text(
     ), fresh AS (
         INSERT INTO inference_logs
             (id, project_id, deployment_id, model_id, request_id, row_index, inputs, output, error, latency_ms, created_at, arm,
-             retention_week)
+             unit, retention_week)
         SELECT r.id, d.project_id, d.id, m.id, r.request_id, r.row_index, r.inputs, r.output, CASE jsonb_typeof(r.error)
             WHEN 'string' THEN jsonb_build_object('message', r.error, 'reason', 'as_it_was_said', 'parameters', '{{}}'::jsonb)
-            ELSE r.error END, r.latency_ms, r.created_at, r.arm,
+            ELSE r.error END, r.latency_ms, r.created_at, r.arm, r.unit,
             {WEEK}
         FROM sent r
         JOIN deployments d ON d.id = r.deployment_id
@@ -49,8 +49,8 @@ STORE = text(
         SELECT id FROM rollouts WHERE status = 'running' AND id IN (SELECT rollout_id FROM sent WHERE unit IS NOT NULL)
         ORDER BY id FOR NO KEY UPDATE
     ), units AS (
-        INSERT INTO rollout_units (rollout_id, unit)
-        SELECT DISTINCT rollout_id, unit FROM new JOIN tests ON tests.id = new.rollout_id WHERE unit IS NOT NULL
+        INSERT INTO rollout_units (rollout_id, unit, outcomes, loss)
+        SELECT DISTINCT rollout_id, unit, 0, 0.0 FROM new JOIN tests ON tests.id = new.rollout_id WHERE unit IS NOT NULL
         ON CONFLICT DO NOTHING
         RETURNING rollout_id, unit
     ), counted AS (

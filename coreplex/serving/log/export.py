@@ -41,8 +41,9 @@ COLUMNS: dict[str, Any] = {
     "output": pl.String,
     "outcome": pl.String,
     "outcome_at": pl.Datetime("us", "UTC"),
+    "worth": pl.String,
 }
-"""Of the file; `inputs`, `output` and `outcome` are JSON, as models of different columns have been asked."""
+"""Of the file; `inputs`, `output`, `outcome` and `worth` are JSON, as models of different columns have been asked."""
 _log = InferenceLog
 
 
@@ -130,7 +131,7 @@ def _read(keys: Sequence[Key]) -> Select[Any]:
         "error": sentence(col(_log.error)),
         **{
             name: cast(getattr(_log, name), Text)
-            for name in ("inputs", "output", "outcome", "id", "deployment_id", "model_id", "arm")
+            for name in ("inputs", "output", "outcome", "worth", "id", "deployment_id", "model_id", "arm")
         },
     }
     return select(*(special.get(name, getattr(_log, name)).label(name) for name in COLUMNS)).where(among(keys))
