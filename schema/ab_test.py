@@ -101,8 +101,8 @@ class AbTestVariant:
 
 
 @strawberry.type(
-    description="What a test has found so far, or ended with: the two sides, and B minus A in the unit of the metric. Outcomes of "
-    "one key are alike, and what is certain is worked out over keys: a customer who comes often is one customer."
+    description="What a test has found so far, or ended with: the two sides, and B minus A in the unit of the metric. Outcomes "
+    "of one key are alike, and what is certain is worked out over keys: a customer who comes often is one customer."
 )
 class AbTestResults:
     variants: list[AbTestVariant] = strawberry.field(description="The two sides, A before B.")

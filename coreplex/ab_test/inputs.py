@@ -53,7 +53,7 @@ class CreateAbTest(BaseModel):
         "one; a hundredth of the standard deviation of the metric's values, when nothing is said.",
     )
     min_samples: int = Field(
-        100, ge=1, le=10**9, description="Outcomes on each side before there can be a winner; and always of 50 different keys."
+        100, ge=1, le=10**9, description="Outcomes on each side before there can be a winner, which needs 50 different keys, too."
     )
     max_samples: int | None = Field(
         None, ge=1, le=10**9, description="Outcomes on both sides together after which it ends, with or without a winner."

@@ -207,7 +207,8 @@ def _open_end(rollout: Rollout) -> Message:
 def _undecided(rollout: Rollout) -> Message:
     return Message(
         "test_undecided",
-        "After {a} and {b} outcomes of the two sides, of {a_units} and {b_units} different keys, the difference may still be none.",
+        "After {a} and {b} outcomes of the two sides, of {a_units} and {b_units} different keys, the difference may still be "
+        "none.",
         a=rollout.baseline_outcomes,
         b=rollout.candidate_outcomes,
         a_units=rollout.baseline_judged_units,
