@@ -58,7 +58,7 @@ def record(moment: datetime, deployment: UUID = GONE, own_days: int | None = Non
 
 async def store(database: Database, records: list[dict[str, Any]]) -> None:
     async with database.transaction() as session:
-        await session.execute(STORE, {"records": orjson.dumps(records, default=str).decode()})
+        await session.execute(STORE, {"records": orjson.dumps(records, default=str).decode(), "tallies": "[]"})
 
 
 async def kept(database: Database, table: str = "inference_logs") -> list[datetime]:
