@@ -1,10 +1,12 @@
 """How deployments do, in the public contract: traffic, latencies, drift."""
 
 from datetime import datetime
+from math import exp
 from typing import Any
 
 import strawberry
 
+from coreplex.engines.drift.evidence import ALPHA
 from coreplex.engines.drift.window import Drift, DriftStatus, FeatureDrift
 from coreplex.monitoring.drift import DriftBaseline, Watched
 from coreplex.monitoring.metrics import Metrics, Traffic
@@ -195,10 +197,38 @@ def _found(name: str, kind: Any, description: str) -> Any:
     return computed(kind, read, description)
 
 
+@strawberry.type(description="A feature and the evidence that it has moved.")
+class FeatureEvidence:
+    feature: str = computed(str, lambda one, _: one["feature"], "The column, or what of the answer it is.")
+    evidence: float = computed(float, lambda one, _: exp(one["evidence"]), "As of the whole.")
+
+
+@strawberry.type(
+    description="What all that was asked so far says together, looked at every few seconds. Evidence of 20 or more is drift: "
+    "without any, at most one deployment in twenty gets there within 30 days, however often somebody looks."
+)
+class DriftEvidence:
+    is_drifting: bool = computed(bool, lambda watch, _: watch.drifting_since is not None, "Whether there is evidence enough.")
+    drifting_since: datetime | None = strawberry.field(
+        description="When there was; null again once the data are as they were and the evidence is below 1."
+    )
+    evidence: float = computed(float, lambda watch, _: exp(watch.evidence or 0.0), "How much there is.")
+    evidence_needed: float = computed(float, lambda _watch, _: 1 / ALPHA, "How much is enough.")
+    row_count: Long = computed(Long, lambda watch, _: watch.rows, "Rows that were looked at.")
+    began_at: datetime = strawberry.field(description="When the first of them was.")
+    looked_at: datetime = strawberry.field(description="When the last of them was.")
+    features: list[FeatureEvidence] = strawberry.field(
+        metadata=INSIDE, graphql_type=list[FeatureEvidence], description="The ten with the most evidence, most first."
+    )
+
+
 @strawberry.type(description="Whether a deployment is asked what its model was trained on, and answers so.")
 class DeploymentDrift:
     model_id: strawberry.ID = strawberry.field(description="Identifier of the model, the one it has now.")
     status: DriftStatus = _found("status", DriftStatus, "What it came to, inputs and answers together.")
+    watch: DriftEvidence | None = strawberry.field(
+        description="What all looks together say, whatever the window; null before anything was asked."
+    )
     overall_psi: float | None = _found("overall_psi", float | None, "The largest of all features.")
     threshold: float = strawberry.field(description="As it was given.")
     baseline_row_count: Long = _found("baseline_rows", Long, "Rows of the baseline; of a long table a sample of 100,000.")

@@ -15,6 +15,7 @@ from coreplex.engines.drift.window import Drift, DriftStatus, compare
 from coreplex.monitoring import baseline, spans
 from coreplex.monitoring.metrics import WHERE
 from coreplex.monitoring.period import Period
+from coreplex.monitoring.table import DriftWatch
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession
 
@@ -35,7 +36,7 @@ class DriftBaseline(StrEnum):
 class Watched:
     """The drift of a deployment's model. `baseline`: the period it is compared with; None for training.
 
-    `importance`: by column its percentage of the model's.
+    `importance`: by column its percentage of the model's. `watch`: what all looks together say; None before the first.
     """
 
     model_id: UUID
@@ -44,6 +45,7 @@ class Watched:
     threshold: float
     found: Drift
     importance: Mapping[str, float | None]
+    watch: DriftWatch | None
 
 
 NOTHING = Drift(DriftStatus.insufficient_data, None, 0, 0, [], [])
@@ -69,7 +71,10 @@ async def drift(
         actual = await counted(session, deployment, layout, ours, arm)
         expected = await counted(session, deployment, layout, theirs, arm) if theirs else None
         found = await asyncio.to_thread(compare, layout, expected, actual, threshold)
-    return Watched(deployment.model_id, ours, theirs, threshold, found, importance)
+    watch = await session.get(DriftWatch, deployment.id)
+    if watch is not None and watch.model_id != deployment.model_id:
+        watch = None
+    return Watched(deployment.model_id, ours, theirs, threshold, found, importance, watch)
 
 
 async def counted(session: ReadSession, deployment: Deployment, layout: Layout, period: Period, arm: Arm | None) -> Counts:

@@ -4,12 +4,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Column, ForeignKey, Index, Integer, text
+from sqlalchemy import ARRAY, BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, text
 from sqlmodel import Field, SQLModel
 
 from coreplex.deployment.table import Arm
 from coreplex.platform.bound import Bound, Rule
-from coreplex.platform.columns import document, key, maybe_word, moment
+from coreplex.platform.columns import document, key, maybe_moment, maybe_word, moment
 
 KEPT_DAYS = 400
 
@@ -94,3 +94,25 @@ class BinCount(SQLModel, table=True):
     rows: int = Field(default=0, sa_type=BigInteger)
     bins: list[int] = Field(default_factory=list, sa_column=Column(ARRAY(Integer), nullable=False))
     counts: list[int] = Field(default_factory=list, sa_column=Column(ARRAY(BigInteger), nullable=False))
+
+
+class DriftWatch(SQLModel, table=True):
+    """Evidence that what a deployment is asked has moved, after every look at what was counted since the one before."""
+
+    __tablename__ = "drift_watches"
+    __bound__ = Bound("One of a deployment. Goes with it.")
+
+    deployment_id: UUID = Field(primary_key=True, sa_column_args=[ForeignKey("deployments.id", ondelete="CASCADE")])
+    model_id: UUID
+    """Whose bins they are; of another model it begins anew."""
+    capital: bytes = Field(default=b"", sa_type=LargeBinary)
+    """Little-endian float64 of `coreplex.engines.drift.evidence`."""
+    rows: int = Field(default=0, sa_type=BigInteger)
+    evidence: float | None = None
+    """Logarithm of all capital together; None before anything was looked at."""
+    features: list[dict[str, Any]] = document(list)
+    """Those with the most evidence, most first: `feature` and `evidence`."""
+    began_at: datetime = moment()
+    looked_at: datetime = moment()
+    drifting_since: datetime | None = maybe_moment()
+    """When the evidence was enough; None while it is not."""

@@ -1,4 +1,4 @@
-"""What is looked at every few seconds in whatever one process: rollouts that take their steps, A/B tests that end, by themselves.
+"""What is looked at every few seconds in whatever one process: rollouts and A/B tests that go on by themselves, data that move.
 
 Each worker runs it; the one that has the lock of PostgreSQL looks, and another one takes over when it is gone.
 """
@@ -11,20 +11,25 @@ from sqlalchemy import exists, select, text
 from sqlmodel import col
 
 from coreplex.deployment.table import Rollout, RolloutKind, RolloutStatus
+from coreplex.monitoring import spans
+from coreplex.monitoring.table import BinCount
+from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.platform.deferred_import import later
 
 EVERY_SECS = 5.0
 tend = later("coreplex.deployment.judging:tend")
 tend_tests = later("coreplex.ab_test.judging:tend")
-"""They work with SciPy: while no canary and no test runs a worker is small."""
+watch = later("coreplex.monitoring.watch:look")
+"""They work with SciPy: while no canary and no test runs, and nothing is asked, a worker is small."""
 
 
 def _runs(kind: RolloutKind) -> Any:
     return select(exists().where(col(Rollout.status) == RolloutStatus.running, col(Rollout.kind) == kind))
 
 
-_TENDED = ((_runs(RolloutKind.canary), tend), (_runs(RolloutKind.ab_test), tend_tests))
+_COUNTED = select(exists().where(col(BinCount.is_new)))
+_TENDED = ((_runs(RolloutKind.canary), tend), (_runs(RolloutKind.ab_test), tend_tests), (_COUNTED, watch))
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('monitor', 0))")
 
 log = structlog.get_logger(__name__)
@@ -48,4 +53,5 @@ async def look(database: Database) -> bool:
         for runs, look_at in _TENDED:
             if await session.scalar(runs):
                 await look_at(database)
+        await spans.join(database, now())
     return True

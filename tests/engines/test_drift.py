@@ -1,5 +1,7 @@
 """Counts in frozen bins: where values lie, that counts add up, and what two vectors of them say, against SciPy."""
 
+import math
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from coreplex.engines.drift import distances, latency
 from coreplex.engines.drift import layout as layouts
 from coreplex.engines.drift.bins import LevelBins, NumberBins, bins_of
 from coreplex.engines.drift.counting import RowCounter
+from coreplex.engines.drift.evidence import ALPHA, Evidence
 from coreplex.engines.drift.layout import Feature, Layout
 from coreplex.engines.drift.window import DriftStatus, compare
 from coreplex.engines.tabular.schema import Column, ColumnType
@@ -205,3 +208,52 @@ def test_a_column_that_stops_coming_a_constant_that_varies_and_new_words_are_fou
     assert "unseen" in reasons.pop("word")
     assert reasons == {"gone": ["missing"], "same": ["distribution"], "calm": []}
     assert found.status is DriftStatus.drift
+
+
+def first_alarm(seed: int, shift: float, hours: int, rows: int = 100) -> int | None:
+    """The hour of the first alarm, looking every hour; the data move in the 24th."""
+    rng = np.random.default_rng(seed)
+    names = [f"x{place}" for place in range(10)]
+
+    def draw(count: int, by: float) -> pl.DataFrame:
+        numbers = rng.normal(size=(count, 10))
+        numbers[:, 0] += by
+        return pl.DataFrame(numbers, schema=names)
+
+    layout = Layout(layouts.of_table(draw(5_000, 0.0), [Column(name, ColumnType.float, "float64") for name in names]))
+    evidence, counter = Evidence(layout), RowCounter(layout)
+    capital = evidence.begin()
+    for hour in range(hours):
+        found = counter.count(draw(rows, shift if hour >= 24 else 0.0).to_dicts(), [None] * rows)
+        capital = evidence.after(capital, found, timedelta(hours=1))
+        if evidence.total(capital) >= -math.log(ALPHA):
+            assert max(evidence.by_feature(capital).items(), key=lambda one: one[1])[0] == "x0"
+            return hour
+    return None
+
+
+def test_looking_every_hour_cries_no_wolf_and_finds_what_has_moved() -> None:
+    """A small version of the table of tests/benchmarks/drift.md."""
+    assert [first_alarm(seed, 0.0, 120) for seed in range(6)] == [None] * 6
+    found = [first_alarm(seed, 0.4, 24 + 30) for seed in range(6)]
+    assert None not in found
+    assert min(hour for hour in found if hour is not None) >= 24
+
+
+def test_evidence_of_rows_is_that_of_their_counts_and_fades() -> None:
+    layout = Layout(layouts.of_table(pl.DataFrame({"x": np.arange(1_000.0)}), [Column("x", ColumnType.float, "float64")]))
+    evidence, counter = Evidence(layout), RowCounter(layout)
+    low, even = (
+        [counter.count([{"x": value}], [None]) for value in values]
+        for values in ([3.0] * 40, np.random.default_rng(0).permutation(1_000).tolist())
+    )
+    one_by_one, at_once = evidence.begin(), evidence.begin()
+    one_by_one = evidence.after(one_by_one, low[0], timedelta(days=1))
+    for counts in low[1:]:
+        one_by_one = evidence.after(one_by_one, counts, timedelta(0))
+    at_once = evidence.after(at_once, sum(low), timedelta(days=1))  # type: ignore[arg-type]
+    assert evidence.total(one_by_one) == pytest.approx(evidence.total(at_once))
+    assert evidence.total(at_once) > -math.log(ALPHA)
+    for counts in even:
+        at_once = evidence.after(at_once, counts, timedelta(minutes=1))
+    assert evidence.total(at_once) < 0
