@@ -28,13 +28,13 @@ SHOWN, LEAST = 10, -50.0
 """Features that are told, and the least evidence that is."""
 KEPT_LAYOUTS = 64
 TAKE = text(
-    f"""
+    """
     UPDATE bin_counts SET is_new = false
     WHERE id = ANY(ARRAY(
         SELECT id FROM bin_counts WHERE is_new AND deployment_id = :deployment AND model_id = :model
-        LIMIT {MOST_AT_ONCE} FOR UPDATE SKIP LOCKED
+        LIMIT :most FOR UPDATE SKIP LOCKED
     )) RETURNING arm, rows, bins, counts
-    """  # noqa: S608 a number
+    """
 )
 
 
@@ -50,7 +50,7 @@ async def look(database: Database) -> int:
 
 
 async def _look(session: WriteSession, deployment_id: UUID, model_id: UUID) -> None:
-    taken = (await session.execute(TAKE, {"deployment": deployment_id, "model": model_id})).all()
+    taken = (await session.execute(TAKE, {"deployment": deployment_id, "model": model_id, "most": MOST_AT_ONCE})).all()
     current = await session.scalar(text("SELECT model_id FROM deployments WHERE id = :id"), {"id": deployment_id})
     if current != model_id:  # counts of a model it has no more, or of a deployment that is gone
         return
