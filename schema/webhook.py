@@ -100,9 +100,9 @@ class WebhookDelivery:
 
 @node(Row)
 @strawberry.type(
-    description="Where events of a project are sent. A receiver that does not answer is left alone for "
-    f"{sending.REST.seconds} seconds, and nothing more is sent to one that answers 410, or that nothing has reached for "
-    f"{sending.GIVEN_UP.days} days: the timeline tells of it."
+    description=f"Where events of a project are sent. A receiver that does not answer is left alone for {sending.REST.seconds} "
+    f"seconds, and for longer the longer it is away, up to {sending.MOST_REST.seconds // 60} minutes. Nothing more is sent to "
+    f"one that answers 410, or that nothing has reached for {sending.GIVEN_UP.days} days: the timeline tells of it."
 )
 class Webhook:
     id: strawberry.ID = strawberry.field(description="Identifier.")

@@ -83,6 +83,18 @@ async def enqueue(
     return job
 
 
+async def enqueue_once(session: WriteSession, kind: str, *, entity_type: str, entity_id: UUID) -> None:
+    """Queue a job that looks for itself what there is to do, unless one waits that will begin after the caller's transaction."""
+    about = (col(Job.type) == kind, col(Job.entity_type) == entity_type, col(Job.entity_id) == entity_id)
+    fresh = (col(Job.status) == JobStatus.queued, col(Job.attempts) == 0, col(Job.not_before).is_(None))
+    # Held, so that nobody claims it before the caller's transaction has ended: then it sees what that has written.
+    held = select(col(Job.id)).where(*about, *fresh).limit(1).with_for_update(read=True, key_share=True, skip_locked=True)
+    if await session.scalar(held) is None:
+        await enqueue(session, kind, entity_type=entity_type, entity_id=entity_id)
+    else:
+        await notify(session, QUEUED)  # who dispatches passes over what is held
+
+
 async def enqueue_for(session: WriteSession, row: FollowsJob, kind: str, created_by: UUID | None = None) -> Job:
     """Queue a job of a project's row, which follows it from now on, and no earlier one that may still end."""
     found: Any = row

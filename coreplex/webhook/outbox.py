@@ -69,7 +69,12 @@ async def put(
     return delivery
 
 
-async def ring(session: WriteSession, webhook_id: UUID, delay: timedelta | None = None) -> None:
+async def ring(session: WriteSession, webhook_id: UUID) -> None:
+    """A job that sends what is due now."""
+    await job.enqueue_once(session, SEND, entity_type=ENTITY, entity_id=webhook_id)
+
+
+async def ring_later(session: WriteSession, webhook_id: UUID, delay: timedelta) -> None:
     """A job that sends what is due then."""
     await job.enqueue(session, SEND, entity_type=ENTITY, entity_id=webhook_id, delay=delay)
 

@@ -28,8 +28,8 @@ from coreplex.webhook.signing import envelope, headers, secrets_of
 from coreplex.webhook.table import Attempt, DeliveryStatus, Webhook, WebhookDelivery
 
 GONE = 410
-REST = timedelta(seconds=30)
-"""For a receiver that did not answer at all."""
+REST, MOST_REST = timedelta(seconds=30), timedelta(minutes=10)
+"""For a receiver that did not answer at all: as long as nothing has arrived, within these."""
 GIVEN_UP = timedelta(days=5)
 """Of failures without a success between them: nothing more is sent."""
 
@@ -45,28 +45,37 @@ class Due:
 async def run(job: Job, context: JobContext) -> dict[str, Any]:
     """Send all that is due to the webhook the job names; the answer counts what was tried."""
     assert job.entity_id is not None
-    webhook_id, tried = job.entity_id, 0
+    attempt: Attempt | None = None
+    due, tried = None, 0
     client = Egress(networks(context.settings.webhook_allowed_networks))
-    while (due := await context.save(partial(_next, webhook_id=webhook_id, job_id=job.id))) is not None:
+    while (due := await context.save(partial(_next, job.entity_id, job.id, due, attempt))) is not None:
         attempt = await _attempt(client, context, due)
-        await context.save(partial(_noted, due=due, attempt=attempt))
         tried += 1
     return {"attempts": tried}
 
 
-async def _next(session: WriteSession, webhook_id: UUID, job_id: UUID) -> Due | None:
-    """The delivery that has been due for longest; None when there is none, or it is another's to send. Holds the webhook."""
+async def _next(webhook_id: UUID, job_id: UUID, before: Due | None, attempt: Attempt | None, session: WriteSession) -> Due | None:
+    """Note what came of the delivery before; then the one that has been due for longest. None when there is none, or it is
+    another job's to send."""
     webhook = await _held(session, webhook_id)
-    if webhook is None or await _is_another(session, webhook.sender_id, job_id):
+    if webhook is None:
         return None
-    delivery, time = None, await outbox.clock(session)
-    if webhook.is_enabled and (webhook.rests_until is None or webhook.rests_until <= time):
-        due = (col(WebhookDelivery.status) == DeliveryStatus.waiting, col(WebhookDelivery.next_attempt_at) <= time)
-        query = select(WebhookDelivery).where(col(WebhookDelivery.webhook_id) == webhook_id, *due)
-        query = query.order_by(col(WebhookDelivery.next_attempt_at), col(WebhookDelivery.id)).limit(1)
-        delivery = await session.scalar(query)
+    if before is not None and attempt is not None:
+        await _noted(session, webhook, before.delivery.id, attempt)
+    if await _is_another(session, webhook.sender_id, job_id):
+        return None
+    delivery = await _due(session, webhook)
     webhook.sender_id = None if delivery is None else job_id
     return None if delivery is None else Due(webhook, delivery)
+
+
+async def _due(session: WriteSession, webhook: Webhook) -> WebhookDelivery | None:
+    time = await outbox.clock(session)
+    if not webhook.is_enabled or (webhook.rests_until is not None and webhook.rests_until > time):
+        return None
+    due = (col(WebhookDelivery.status) == DeliveryStatus.waiting, col(WebhookDelivery.next_attempt_at) <= time)
+    query = select(WebhookDelivery).where(col(WebhookDelivery.webhook_id) == webhook.id, *due)
+    return await session.scalar(query.order_by(col(WebhookDelivery.next_attempt_at), col(WebhookDelivery.id)).limit(1))
 
 
 async def _attempt(client: Egress, context: JobContext, due: Due) -> Attempt:
@@ -90,11 +99,10 @@ def _trouble(status: int) -> Message | None:
     return Message("webhook_refused", "It answered {status}.", status=status)
 
 
-async def _noted(session: WriteSession, due: Due, attempt: Attempt) -> None:
-    """What came of an attempt, and what follows from that. Either row may be gone."""
-    webhook = await _held(session, due.webhook.id)
-    delivery = await session.get(WebhookDelivery, due.delivery.id, populate_existing=True)
-    if webhook is None or delivery is None:
+async def _noted(session: WriteSession, webhook: Webhook, delivery_id: UUID, attempt: Attempt) -> None:
+    """What came of an attempt, and what follows from that; the delivery may be gone."""
+    delivery = await session.get(WebhookDelivery, delivery_id)
+    if delivery is None:
         return
     delivery.note(attempt)
     if attempt.error is None:
@@ -114,14 +122,15 @@ async def _again(session: WriteSession, webhook: Webhook, delivery: WebhookDeliv
     """The next attempt by the schedule, if there is one, and if nobody has disabled the webhook meanwhile."""
     time = await outbox.clock(session)
     if attempt.status_code is None:
-        webhook.rests_until = time + REST
-        await outbox.ring(session, webhook.id, REST)
+        rest = min(max(attempt.at - (webhook.failing_since or attempt.at), REST), MOST_REST)
+        webhook.rests_until = time + rest
+        await outbox.ring_later(session, webhook.id, rest)
     pause = outbox.pause_after(delivery.tries)
     if pause is None or delivery.status is not DeliveryStatus.waiting:
         delivery.end(DeliveryStatus.failed, attempt.error)
         return
     delivery.wait(time + pause)
-    await outbox.ring(session, webhook.id, pause)
+    await outbox.ring_later(session, webhook.id, pause)
 
 
 async def _disable(session: WriteSession, webhook: Webhook, reason: Message) -> None:

@@ -272,12 +272,17 @@ async def test_who_does_not_answer_is_left_alone_and_others_are_not(services: Se
         await run_due(services)
         assert sum(one["attemptCount"] for one in (await log(ada, dead))["deliveries"]["nodes"]) == 1
         async with services.database.transaction() as session:
-            await session.execute(text("UPDATE webhooks SET rests_until = now() - interval '1 second'"))
+            await session.execute(
+                text("UPDATE webhooks SET rests_until = now(), failing_since = failing_since - interval '200 s'")
+            )
             await session.execute(text("DELETE FROM jobs"))
             await session.execute(text("UPDATE webhook_deliveries SET next_attempt_at = now() - interval '2 minutes'"))
             await session.execute(text("UPDATE schedules SET next_at = now() WHERE name = 'webhooks_waiting'"))
         await work(services)
         assert sum(one["attemptCount"] for one in (await log(ada, dead))["deliveries"]["nodes"]) == 2, "jobs were lost"
+        async with services.database.read() as session:
+            rests = await session.scalar(text("SELECT rests_until - now() FROM webhooks WHERE rests_until IS NOT NULL"))
+        assert timedelta(seconds=180) < rests < timedelta(seconds=210), "as long as it has been away"
 
 
 async def test_of_two_jobs_at_a_webhook_one_sends(services: Services, ada: Person) -> None:
