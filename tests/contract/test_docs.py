@@ -124,6 +124,17 @@ def test_a_challenger_on_real_traffic(stack: Stack, folder: Path) -> None:
     assert any("took over" in line for line in live), live
 
 
+def test_which_of_two(stack: Stack, folder: Path) -> None:
+    script = journey(ROOT / "docs" / "ab-tests.md", "ab-tests", "python")
+    won, open_end, stage, stopped = run(
+        [sys.executable, "-c", script], folder, BASE_URL=stack.base_url, KEY=stack.key()
+    ).splitlines()
+    assert won.startswith("COMPLETED B - B is better: outcome is 0.")
+    assert open_end.startswith("COMPLETED None - It ended with ")
+    assert stage == "production"
+    assert stopped == "{'status': 'STOPPED', 'reason': {'message': 'the holidays began'}}"
+
+
 def test_being_told(stack: Stack, folder: Path) -> None:
     page = ROOT / "docs" / "webhooks.md"
     script = "".join(journey(page, name, "python") for name in ("webhooks", "webhooks-graphql"))
