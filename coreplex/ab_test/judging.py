@@ -5,8 +5,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlmodel import col
 
-from coreplex.ab_test.results import verdict
 from coreplex.ab_test.table import AbTest, AbTestStatus
+from coreplex.ab_test.verdict import verdict
 from coreplex.deployment.production import end, hold
 from coreplex.deployment.table import Rollout, RolloutStatus
 from coreplex.platform.clock import now
