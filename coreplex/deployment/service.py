@@ -123,7 +123,7 @@ async def _refuse_in_rollout(session: WriteSession, deployment: Deployment) -> N
         raise Conflict(
             Message(
                 "share_of_rollout",
-                "The deployment takes part in a {kind}, which says who answers how many of the rows: advance or end it.",
+                "The deployment takes part in a rollout ({kind}), which says who answers how many rows: advance or end it.",
                 kind=rollout.kind,
             )
         )

@@ -21,7 +21,7 @@ import numpy as np
 
 from coreplex.engines.sequential.mean_difference import difference, says_enough, squared_error
 from coreplex.engines.sequential.posterior import SLABS, posterior
-from coreplex.engines.sequential.sample import Sample
+from coreplex.engines.sequential.sample import Sample, UnitSums, of_units
 from coreplex.engines.sequential.sample_ratio import sample_ratio_p_value
 
 CONFIDENCE, DAYS = 0.95, 60
@@ -161,6 +161,33 @@ def ratios(runs: int) -> None:
         print(f"| {1 - share:.1%} / {share:.1%} | {found / runs:.1%} |", flush=True)
 
 
+def customers(runs: int) -> None:
+    """Customers with 30 rows each, of a rate of their own: by customer, and by row."""
+    print("\n## Customers who come often\n")
+    print(
+        "60 days of 20 new customers with 30 rows each, of a rate of their own (beta 1, 3), no difference: share with a winner.\n"
+    )
+    print("| taken as | frequentist | bayesian |\n|---|---|---|")
+    random, found = np.random.default_rng(9), {"customers": [0, 0], "rows": [0, 0]}
+    for _ in range(runs):
+        sides, totals = random.random(1200) < 0.5, random.binomial(30, random.beta(1, 3, 1200)).astype(float)
+        seen: dict[str, list[tuple[Sample, Sample]]] = {"customers": [], "rows": []}
+        for day in range(1, 61):
+            arms = [totals[: day * 20][sides[: day * 20] == side] for side in (False, True)]
+            sums = [
+                UnitSums(len(s), 30 * len(s), float(s.sum()), 900.0 * len(s), 30 * float(s.sum()), float((s * s).sum()))
+                for s in arms
+            ]
+            seen["customers"].append((of_units(sums[0]), of_units(sums[1])))
+            a, b = (Sample(one.values, one.total, one.total) for one in sums)
+            seen["rows"].append((a, b))
+        for name, looks in seen.items():
+            for place, method in enumerate((sequence, believed)):
+                found[name][place] += first(method, looks)[0] != 0
+    for name, (by_sequence, by_posterior) in found.items():
+        print(f"| {name} | {by_sequence / runs:.1%} | {by_posterior / runs:.1%} |", flush=True)
+
+
 def against_gbstats() -> None:
     """The greatest relative distance of each number over random samples."""
     from gbstats.bayesian.tests import EffectBayesianABTest, EffectBayesianConfig, GaussianPrior
@@ -226,6 +253,7 @@ def main() -> None:
 
     table("B is better, 20 days: found, on which day in the median", power, list(PLANTED), said.runs // 4)
     ratios(said.runs)
+    customers(said.runs // 2)
 
 
 if __name__ == "__main__":

@@ -107,6 +107,18 @@ def test_a_test_runs_to_its_winner_and_promotes_nobody(project: Lab) -> None:
     assert results(project, test) == last
 
 
+def test_a_request_sent_again_under_its_key_is_counted_once(project: Lab) -> None:
+    test, a, _ = sides(project)
+    said: dict[str, Any] = {"json": {"inputs": ROWS[:40]}, "headers": {"Idempotency-Key": "once"}}
+    first, again = [project.client.post(f"/api/mlops/ab-tests/{test}/predict", **said) for _ in range(2)]
+    assert (first.status_code, again.json()["predictions"]) == (200, first.json()["predictions"])
+    later = predict(project, a, ROWS[40:60])["request_id"]
+    until(lambda: logged(project, test, later), lambda got: got == 20)
+    assert (known(results(project, test)), known(results(project, test), "unit_count")) == (60, 60)
+    refused = project.client.put(one(a), json={"traffic_percent": 50})
+    assert (refused.status_code, "(ab_test)" in refused.json()["detail"]) == (409, True)
+
+
 def test_outcomes_are_corrected_and_count_once(project: Lab) -> None:
     test, _, b = sides(project)
     items = answered(project, test, b, lambda _: 1.0)
