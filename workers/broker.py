@@ -1,4 +1,4 @@
-"""Dramatiq's broker, with the defaults that would hurt us replaced, and the one actor, which hands a job's id to the event loop.
+"""Dramatiq's broker, with the defaults that would hurt us replaced, and the actors, which hand a job's id to the event loop.
 
 A message is a doorbell: it holds a job's id and may be lost, doubled or late without harm, because the row in PostgreSQL
 decides. So there is no middleware at all: no retries (PostgreSQL counts attempts, also those that killed their worker) and no
@@ -8,6 +8,7 @@ instead of one in a thousand, or a dead worker's messages would lie for a quarte
 
 import asyncio
 import secrets
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import UUID
@@ -20,7 +21,10 @@ from dramatiq.brokers.redis import RedisBroker
 from coreplex.job.kinds import Queue, kind_of
 
 NAMESPACE = "coreplexml"
-ACTOR = "run_job"
+ACTORS = dict.fromkeys(Queue, "run_job") | {Queue.webhooks: "begin_job"}
+"""What takes the jobs of a queue: `begin_job` those that do nothing but wait for other servers, which need no thread each."""
+MOST_BEGUN = 32
+"""Of these at the same time in a process."""
 QUEUES = tuple(Queue)
 HEARTBEAT_TIMEOUT_MS = 60_000
 SOCKET_SECS = 5.0
@@ -41,13 +45,13 @@ class Bell:
 
     def ring(self, job_id: UUID, kind: str) -> None:
         """Put a message for the job into the queue of its kind. Raises redis.RedisError."""
-        queue, identity = kind_of(kind).queue.value, f"{job_id}:{secrets.token_hex(4)}"
+        queue, identity = kind_of(kind).queue, f"{job_id}:{secrets.token_hex(4)}"
         options = {"redis_message_id": identity}
         message: dramatiq.Message[None] = dramatiq.Message(
-            queue_name=queue, actor_name=ACTOR, args=(str(job_id),), kwargs={}, options=options
+            queue_name=queue.value, actor_name=ACTORS[queue], args=(str(job_id),), kwargs={}, options=options
         )
         # Not `enqueue`, which would give the message another id: ours tells the job, so that `waiting` can.
-        self.broker.do_enqueue(queue, identity, message.encode())
+        self.broker.do_enqueue(queue.value, identity, message.encode())
 
     def waiting(self) -> set[UUID]:
         """Jobs with a message that no worker has fetched. Raises redis.RedisError."""
@@ -56,14 +60,21 @@ class Bell:
 
 
 def declare(broker: RedisBroker, loop: asyncio.AbstractEventLoop, run: Callable[[UUID], Coroutine[Any, Any, None]]) -> None:
-    """Bind the actor to the broker. Its threads only wait: everything happens in `loop`, one for all of them.
+    """Bind the actors to the broker. Their threads only wait: everything happens in `loop`, one for all of them.
 
     Not Dramatiq's own AsyncIO middleware, which hangs at a second signal and keeps tracebacks alive.
     """
 
+    places = threading.BoundedSemaphore(MOST_BEGUN)
+
     def run_job(job_id: str) -> None:
         asyncio.run_coroutine_threadsafe(run(UUID(job_id)), loop).result()
 
-    Actor(run_job, broker=broker, actor_name=ACTOR, queue_name=QUEUES[0], priority=0, options={})
+    def begin_job(job_id: str) -> None:
+        places.acquire()
+        asyncio.run_coroutine_threadsafe(run(UUID(job_id)), loop).add_done_callback(lambda _: places.release())
+
+    for actor in (run_job, begin_job):
+        Actor(actor, broker=broker, actor_name=actor.__name__, queue_name=QUEUES[0], priority=0, options={})
     for queue in QUEUES:
         broker.declare_queue(queue)

@@ -62,9 +62,10 @@ async def test_no_event_is_lost_while_workers_are_killed(stack: Stack, headers: 
 
 
 async def test_fifty_receivers_that_hang_cost_callers_nothing(stack: Stack, headers: dict[str, str]) -> None:
-    async with receiving(hang) as tarpit, person(stack, headers) as client:
+    async with receiving(hang) as tarpit, receiving() as good, person(stack, headers) as client:
         project = (await client.post("/api/projects", json={"name": "Tarpits"})).json()["project_id"]
-        hanging = [await webhook(client, project, tarpit) for _ in range(50)]
+        hanging = [await webhook(client, project, tarpit) for _ in range(49)]
+        alive = await webhook(client, project, good)
         for one in hanging:
             await client.post(f"/api/mlops/webhooks/{one}/test")
         took = []
@@ -74,3 +75,8 @@ async def test_fifty_receivers_that_hang_cost_callers_nothing(stack: Stack, head
             took.append(time.perf_counter() - began)
             await asyncio.sleep(0.02)
         assert statistics.quantiles(took, n=100)[98] < 0.2
+        await client.post(f"/api/mlops/webhooks/{alive}/test")
+        end = time.monotonic() + 60
+        while not good.requests:
+            assert time.monotonic() < end, "49 that hang keep what answers from what is sent to it"
+            await asyncio.sleep(0.2)
