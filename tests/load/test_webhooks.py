@@ -49,8 +49,8 @@ async def test_no_event_is_lost_while_workers_are_killed(stack: Stack, headers: 
         for number in range(EVENTS):
             assert (await client.post(f"/api/mlops/webhooks/{one}/test")).status_code == 202
             if number % 10 == 5:
-                await asyncio.to_thread(stack.kill, "worker")
-                await asyncio.to_thread(stack.start, "worker")
+                stack.kill("worker")
+                stack.start("worker")  # in this thread: it dies with the one that started it
         end = time.monotonic() + 90
         while (found := {item["status"] for item in await deliveries(client, one)}) != {"delivered"}:
             assert time.monotonic() < end, found
@@ -75,8 +75,8 @@ async def test_fifty_receivers_that_hang_cost_callers_nothing(stack: Stack, head
             took.append(time.perf_counter() - began)
             await asyncio.sleep(0.02)
         assert statistics.quantiles(took, n=100)[98] < 0.2
-        await client.post(f"/api/mlops/webhooks/{alive}/test")
-        end = time.monotonic() + 60
+        assert (await client.post(f"/api/mlops/webhooks/{alive}/test")).status_code == 202
+        end = time.monotonic() + 30
         while not good.requests:
-            assert time.monotonic() < end, "49 that hang keep what answers from what is sent to it"
+            assert time.monotonic() < end, await deliveries(client, alive)
             await asyncio.sleep(0.2)
