@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlmodel import SQLModel
 
+from coreplex.alert.table import Alert
 from coreplex.artifact.table import Artifact
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.dataset.versions import DOCUMENTS
@@ -33,3 +34,4 @@ deployments = _rows(Deployment)
 jobs = _rows(Job)
 artifacts = _rows(Artifact)
 webhooks = _rows(Webhook)
+alerts = _rows(Alert)

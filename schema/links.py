@@ -16,6 +16,7 @@ from resolvers.loading import Loads
 from schema.field import loaded
 
 FOUND: dict[str, tuple[str, Loads]] = {
+    "Alert": ("schema.alert", visible.alerts),
     "Artifact": ("schema.file", visible.artifacts),
     "Dataset": ("schema.dataset", visible.datasets),
     "DatasetVersion": ("schema.dataset", visible.versions),

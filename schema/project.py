@@ -13,6 +13,7 @@ from coreplex.platform.permissions import MANAGE, READ, Permission, Role, Scope
 from coreplex.project import hand_over, inputs, members, service
 from resolvers.account import users
 from resolvers.project import own_roles, project_counts
+from schema.alert import ProjectAlerts
 from schema.batch import ProjectBatches
 from schema.common import name_warnings, published
 from schema.dataset import ProjectDatasets
@@ -120,6 +121,7 @@ class Project(
     ProjectGate,
     ProjectBatches,
     ProjectWebhooks,
+    ProjectAlerts,
 ):
     """Each concept says in a base of its own what it has in a project."""
 

@@ -18,6 +18,7 @@ from strawberry.types.enum import EnumValue, StrawberryEnumDefinition
 from resolvers.context import Info
 from schema.ab_test import AbTestMutation, AbTestQuery
 from schema.account import AccountMutation, AccountQuery
+from schema.alert import AlertMutation, AlertQuery
 from schema.batch import BatchMutation, BatchQuery
 from schema.dataset import DatasetMutation, DatasetQuery
 from schema.deployment import DeploymentMutation, DeploymentQuery
@@ -58,6 +59,7 @@ class Query(
     RolloutQuery,
     AbTestQuery,
     WebhookQuery,
+    AlertQuery,
     JobQuery,
     NodeQuery,
     SearchQuery,
@@ -81,6 +83,7 @@ class Mutation(
     OutcomeMutation,
     AbTestMutation,
     WebhookMutation,
+    AlertMutation,
     JobMutation,
 ):
     pass

@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import text
 
 from coreplex.deployment.table import Arm, Deployment, DeploymentStatus
-from coreplex.engines.drift.latency import BINS, percentile
+from coreplex.engines.drift.latency import BINS, percentile, place
 from coreplex.engines.drift.layout import Counts
 from coreplex.monitoring import spans
 from coreplex.monitoring.period import Period, bucket_of
@@ -53,6 +53,10 @@ class Traffic:
         """Milliseconds within which a share of them was scored; None without any."""
         return percentile(self.latencies, share)
 
+    def slower_than(self, milliseconds: float) -> int:
+        """How many took longer, to within a bin."""
+        return int(self.latencies[place(milliseconds) + 1 :].sum())
+
 
 @dataclass
 class Metrics:
@@ -94,9 +98,9 @@ def _summed(
     for at, *counts in totals:
         buckets[at].add(*counts)
         whole.add(*counts)
-    for at, place, count in latencies:
-        buckets[at].latencies[place] += count
-        whole.latencies[place] += count
+    for at, bin_, count in latencies:
+        buckets[at].latencies[bin_] += count
+        whole.latencies[bin_] += count
     return whole, buckets
 
 

@@ -14,6 +14,7 @@ CONCEPTS = (
     "outcome",
     "batch",
     "serving",
+    "alert",
     "monitoring",
     "deployment",
     "model",

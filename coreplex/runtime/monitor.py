@@ -7,9 +7,10 @@ import asyncio
 from typing import Any
 
 import structlog
-from sqlalchemy import exists, select, text
+from sqlalchemy import exists, func, select, text
 from sqlmodel import col
 
+from coreplex.alert.table import Alert
 from coreplex.deployment.table import Rollout, RolloutKind, RolloutStatus
 from coreplex.monitoring import spans
 from coreplex.monitoring.table import BinCount
@@ -21,6 +22,7 @@ EVERY_SECS = 5.0
 tend = later("coreplex.deployment.judging:tend")
 tend_tests = later("coreplex.ab_test.judging:tend")
 watch = later("coreplex.monitoring.watch:look")
+tend_alerts = later("coreplex.alert.judging:tend")
 """They work with SciPy: while no canary and no test runs, and nothing is asked, a worker is small."""
 
 
@@ -29,7 +31,8 @@ def _runs(kind: RolloutKind) -> Any:
 
 
 _COUNTED = select(exists().where(col(BinCount.is_new)))
-_TENDED = ((_runs(RolloutKind.canary), tend), (_runs(RolloutKind.ab_test), tend_tests), (_COUNTED, watch))
+_DUE = select(exists().where(col(Alert.is_enabled), col(Alert.next_look_at) <= func.now()))
+_TENDED = ((_runs(RolloutKind.canary), tend), (_runs(RolloutKind.ab_test), tend_tests), (_COUNTED, watch), (_DUE, tend_alerts))
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('monitor', 0))")
 
 log = structlog.get_logger(__name__)

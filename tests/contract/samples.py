@@ -166,6 +166,20 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "createPredictionBatch": {"input": {"modelId": "<model>", "datasetVersionId": "<version>"}},
     "savePredictionBatch": {"input": {"batchId": "<batch>", "name": "Scored"}},
     "deletePredictionBatch": {"input": {"batchId": "<waiting_batch>"}},
+    "alert": {"id": "<alert>"},
+    "createAlert": {
+        "input": {
+            "projectId": "<project>",
+            "deploymentId": "<deployment>",
+            "name": "Errors",
+            "kind": "ERROR_RATE",
+            "threshold": 0.1,
+        }
+    },
+    "updateAlert": {"input": {"alertId": "<alert>", "name": "Many errors"}},
+    "deleteAlert": {"input": {"alertId": "<alert>"}},
+    "acknowledgeAlert": {"input": {"alertId": "<alert>"}},
+    "muteAlert": {"input": {"alertId": "<alert>"}},
     "webhook": {"id": "<webhook>"},
     "webhookDelivery": {"id": "<delivery>"},
     "webhookEventTypes": {},

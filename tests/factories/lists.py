@@ -5,6 +5,7 @@ from uuid import UUID
 
 from coreplex.ab_test.table import AbTest
 from coreplex.account.table import Session
+from coreplex.alert.table import Alert
 from coreplex.batch.table import PredictionBatch
 from coreplex.dataset.table import DatasetVersion
 from coreplex.deployment.table import Loss, Rollout, RolloutKind, RolloutStatus
@@ -19,7 +20,7 @@ from coreplex.platform.clock import now
 from coreplex.platform.identifier import new_id
 from coreplex.serving.table import InferenceLog
 from coreplex.webhook.table import Webhook
-from tests.factories.outside import delivery_of
+from tests.factories.outside import alert_of, delivery_of, event_of
 from tests.factories.standing_on_models import AB_TEST
 from tests.factories.world import World
 
@@ -34,6 +35,7 @@ async def fill_lists(made: World) -> None:
         (await session.get_one(Project, ids["project"])).name = "Listed"
         version = await session.get_one(DatasetVersion, ids["version"])
         webhook = await session.get_one(Webhook, ids["webhook"])
+        alert = await session.get_one(Alert, ids["alert"])
         copied = version.model_dump(exclude={"id", "version", "upload_artifact_id", "file_format", "row_count"})
         for number in range(2, ROWS):
             session.add(DatasetVersion(**copied, version=number, file_format=f"kind{number}", row_count=100 - number))
@@ -65,6 +67,8 @@ async def fill_lists(made: World) -> None:
             session.add(Webhook(**of_project, **about, updated_at=moment))
             if number:
                 session.add(delivery_of(webhook, number))
+                session.add(alert_of(ids["project"], ids["deployment"], number))
+                session.add(event_of(alert, number))
         for number in range(2):
             ends, digest = {"expires_at": now() + timedelta(days=1 + number)}, f"{number}".encode() * 32
             guest = {"project_id": ids["project"], "email": f"guest{number}@example.com", **ROLES[number]}

@@ -42,7 +42,7 @@ from coreplex.platform.services import Services
 from coreplex.serving.log.writer import InferenceWriter
 from tests.engines.scoring_samples import frame, manifest, member, target
 from tests.factories.account import bearer, browser, make_key, make_user, sign_in
-from tests.factories.outside import add_webhook
+from tests.factories.outside import add_alert, add_webhook
 from tests.factories.snapshot import connected
 from tests.factories.standing_on_models import add_ab_test, add_batches, add_deployments, add_rollout, store
 
@@ -224,6 +224,7 @@ async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str
         rollout = add_rollout(session, project, deployments)
         ab_test = add_ab_test(session, project, deployments)
         sent = await add_webhook(session, project)
+        sent |= await add_alert(session, project, deployments["active"].id)
         invitation = Invitation(
             project_id=project.id,
             email="guest@example.org",

@@ -38,6 +38,8 @@ STILL = {
     "createApiKey",
     "revokeInvitation",
     "deleteWebhook",
+    "deleteAlert",
+    "muteAlert",
 }
 """What can be done to an archived project, and what is in none."""
 NOWHERE = {"createProject", "predict", "predictModel", "predictAbTest"}

@@ -1,0 +1,47 @@
+"""The job of alerts: mails to the people of the project."""
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from coreplex.account.mail import post
+from coreplex.account.table import User
+from coreplex.alert.table import Alert, AlertEvent
+from coreplex.alert.telling import MAIL
+from coreplex.deployment.table import Deployment
+from coreplex.job.context import JobContext
+from coreplex.job.kinds import JobKind, declare
+from coreplex.job.table import Job
+from coreplex.membership.table import Membership
+from coreplex.platform.database import WriteSession
+from coreplex.platform.permissions import Role
+
+
+async def _mail(session: WriteSession, job: Job, context: JobContext) -> int:
+    event = await session.get(AlertEvent, job.entity_id)
+    alert = await session.get(Alert, event.alert_id) if event is not None else None
+    if event is None or alert is None:
+        return 0
+    deployment = await session.get_one(Deployment, alert.deployment_id)
+    lines = [f"The alert “{alert.name}” on the deployment “{deployment.name}” is {event.state}."]
+    lines += [str(one) for one in (event.reason, event.waiting_cost) if one is not None]
+    lines.append(f"{context.settings.base_url}/api/mlops/alerts/{alert.id}/events tells what became of it.")
+    recipients = await _recipients(session, alert)
+    for address in recipients:
+        await post(session, context.settings, address, f"{alert.name}: {event.state}", "\n\n".join(lines) + "\n")
+    return len(recipients)
+
+
+async def _recipients(session: WriteSession, alert: Alert) -> list[str]:
+    """Of the owner, and of who may change something in the project."""
+    editing = col(Membership.project_id) == alert.project_id, col(Membership.role) != Role.viewer
+    members = select(col(Membership.user_id)).where(*editing)
+    query = select(col(User.email)).where(col(User.id).in_(members), col(User.email_verified_at).is_not(None))
+    return list((await session.scalars(query.order_by(col(User.email)))).all())
+
+
+async def mail(job: Job, context: JobContext) -> dict[str, int]:
+    """Put a mail for each into the outbox."""
+    return {"mails": await context.save(lambda session: _mail(session, job, context))}
+
+
+declare(JobKind(MAIL, mail, description="Writes the mails of an alert."))

@@ -1,0 +1,174 @@
+"""What can be done with alerts. How they are judged stands in `judging`, who is told in `telling`."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlmodel import col, select
+
+from coreplex.alert.inputs import SHARES, AcknowledgeAlert, CreateAlert, DeleteAlert, LatencyPercentile, MuteAlert, UpdateAlert
+from coreplex.alert.table import FIRED, Alert, AlertEvent, AlertKind, AlertState
+from coreplex.alert.telling import change
+from coreplex.deployment.table import Deployment
+from coreplex.errors.tree import Conflict, Invalid, Message, NotFound
+from coreplex.event import service as event
+from coreplex.membership import quota
+from coreplex.membership.access import OF_OTHER_PROJECT, open_project, open_row, visible_projects
+from coreplex.monitoring.period import length_of
+from coreplex.platform.clock import now
+from coreplex.platform.columns import sentence
+from coreplex.platform.database import WriteSession
+from coreplex.platform.filtering import flag, identifiers, moments, one_of
+from coreplex.platform.page import Order, Search
+from coreplex.platform.paging import Listing
+from coreplex.platform.permissions import Grant
+from coreplex.platform.settings import Settings
+
+TOO_MANY = "Delete alerts that nobody needs any more"
+LONGEST = timedelta(days=7)
+ALERTS = Listing(
+    noun="Alert",
+    query=select(Alert),
+    identity=col(Alert.id),
+    order=Order({"created_at": col(Alert.created_at), "changed_at": col(Alert.changed_at), "name": col(Alert.name)}),
+    search=Search("the name", (col(Alert.name),)),
+    filters={
+        "state": one_of(col(Alert.state), AlertState, "Only those in one of these states."),
+        "kind": one_of(col(Alert.kind), AlertKind, "Only those of one of these kinds."),
+        "deployment_id": identifiers(col(Alert.deployment_id), "Only those of these deployments."),
+        "is_enabled": flag(col(Alert.is_enabled), "Whether they are looked at."),
+        "created_at": moments(col(Alert.created_at), "By when they were made."),
+    },
+    visible=lambda grant: col(Alert.project_id).in_(visible_projects(grant)),
+    parent=col(Alert.project_id),
+)
+"""Alerts of a project, newest first."""
+EVENTS = Listing(
+    noun="AlertEvent",
+    query=select(AlertEvent),
+    identity=col(AlertEvent.id),
+    order=Order({"created_at": col(AlertEvent.created_at)}),
+    search=Search("the reason", (sentence(col(AlertEvent.reason)),)),
+    filters={
+        "state": one_of(col(AlertEvent.state), AlertState, "Only changes to one of these states."),
+        "created_at": moments(col(AlertEvent.created_at), "By when it was."),
+    },
+    visible=lambda grant: col(AlertEvent.project_id).in_(visible_projects(grant)),
+    parent=col(AlertEvent.alert_id),
+)
+"""What became of an alert, newest first."""
+
+
+async def create(session: WriteSession, grant: Grant, wanted: CreateAlert, settings: Settings) -> Alert:
+    """Watch a deployment. Raises Invalid, QuotaExceeded."""
+    project = await open_project(session, grant, wanted.project_id)
+    deployment = await open_row(session, grant, Deployment, wanted.deployment_id, "Deployment")
+    if deployment.project_id != project.id:
+        raise Invalid.field(OF_OTHER_PROJECT, "deployment_id")
+    await quota.take_item(session, settings, project.id, Alert, TOO_MANY)
+    said = wanted.model_dump(exclude={"project_id", "deployment_id", "window", "percentile", "threshold"})
+    row = Alert(
+        **said,
+        project_id=project.id,
+        deployment_id=deployment.id,
+        threshold=_threshold(wanted.kind, wanted.threshold),
+        percentile=_percentile(wanted.kind, wanted.percentile),
+        window_secs=_window(wanted.window),
+        created_by=grant.user_id,
+    )
+    _require_looks(row)
+    session.add(row)
+    await session.flush()
+    await event.audit(session, grant.user_id, row, "alert.created", f"The alert “{row.name}” was made.")
+    return row
+
+
+async def update(session: WriteSession, grant: Grant, wanted: UpdateAlert) -> Alert:
+    """Change a rule; what was seen by the one before counts no more. Raises Invalid."""
+    row = await _opened(session, grant, wanted.alert_id)
+    changes = wanted.model_dump(exclude={"alert_id", "window", "percentile", "threshold"}, exclude_none=True)
+    if wanted.threshold is not None:
+        changes["threshold"] = _threshold(row.kind, wanted.threshold)
+    if wanted.percentile is not None:
+        changes["percentile"] = _percentile(row.kind, wanted.percentile)
+    if wanted.window is not None:
+        changes["window_secs"] = _window(wanted.window)
+    row.sqlmodel_update({**changes, "updated_at": now(), "looks": [], "fine_since": None, "next_look_at": now()})
+    _require_looks(row)
+    if wanted.is_enabled is not None and row.state in FIRED:
+        await change(session, row, AlertState.ok, None, grant.user_id)
+    await event.audit(session, grant.user_id, row, "alert.updated", f"The alert “{row.name}” was changed.")
+    return row
+
+
+async def delete(session: WriteSession, grant: Grant, wanted: DeleteAlert) -> tuple[UUID, UUID]:
+    """Remove an alert with its history; its id, and that of its project."""
+    row = await _opened(session, grant, wanted.alert_id)
+    await event.audit(session, grant.user_id, row, "alert.deleted", f"The alert “{row.name}” was deleted.")
+    await session.delete(row)
+    return row.id, row.project_id
+
+
+async def acknowledge(session: WriteSession, grant: Grant, wanted: AcknowledgeAlert) -> Alert:
+    """Say that somebody is at it. Raises Conflict for an alert that does not fire."""
+    row = await _opened(session, grant, wanted.alert_id)
+    if row.state is AlertState.acknowledged:
+        return row
+    if row.state is not AlertState.firing:
+        raise Conflict(Message("alert_does_not_fire", "The alert does not fire: it is {state}.", state=row.state))
+    await change(session, row, AlertState.acknowledged, row.reason, grant.user_id)
+    return row
+
+
+async def mute(session: WriteSession, grant: Grant, wanted: MuteAlert) -> Alert:
+    """Tell nobody for a while. Raises Invalid for a moment that is over."""
+    row = await _opened(session, grant, wanted.alert_id)
+    if wanted.until is not None and wanted.until <= now():
+        raise Invalid.field(Message("muted_until_past", "is over already"), "until")
+    row.muted_until, row.updated_at = wanted.until, now()
+    told = f"muted until {wanted.until:%Y-%m-%d %H:%M} UTC" if wanted.until else "unmuted"
+    await event.audit(session, grant.user_id, row, "alert.muted", f"The alert “{row.name}” was {told}.")
+    return row
+
+
+async def _opened(session: WriteSession, grant: Grant, alert_id: str) -> Alert:
+    """The alert, held."""
+    found = await open_row(session, grant, Alert, alert_id, "Alert")
+    row: Any = await session.get(Alert, found.id, populate_existing=True, with_for_update={"key_share": True})
+    if row is None:
+        raise NotFound.of("Alert")
+    return row
+
+
+def _threshold(kind: AlertKind, said: float | None) -> float | None:
+    if kind in (AlertKind.drift, AlertKind.no_traffic):
+        if said is not None:
+            raise Invalid.field(Message("alert_without_threshold", "is nothing an alert on {kind} has", kind=kind), "threshold")
+        return None
+    if kind is AlertKind.latency and said is None:
+        raise Invalid.field(Message("latency_without_threshold", "must say how many milliseconds are too many"), "threshold")
+    if kind is AlertKind.error_rate and said is not None and said >= 1:
+        raise Invalid.field(Message("error_rate_no_share", "must be a share of the requests, below 1"), "threshold")
+    return 0.05 if said is None else said
+
+
+def _percentile(kind: AlertKind, said: LatencyPercentile | None) -> float | None:
+    if kind is not AlertKind.latency:
+        if said is not None:
+            raise Invalid.field(Message("alert_without_percentile", "is nothing an alert on {kind} has", kind=kind), "percentile")
+        return None
+    return SHARES[said or LatencyPercentile.p95]
+
+
+def _window(said: str) -> int:
+    length = length_of(said, "window")
+    if length > LONGEST:
+        raise Invalid.field(Message("window_too_long", "must be at most {days} days", days=LONGEST.days), "window")
+    return int(length.total_seconds())
+
+
+def _require_looks(row: Alert) -> None:
+    if row.breaches_needed > row.looks_counted:
+        raise Invalid.field(
+            Message("more_breaches_than_looks", "must not be more than the looks that are counted"), "breaches_needed"
+        )
