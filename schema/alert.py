@@ -75,9 +75,9 @@ class AlertEvent:
 
 @node(Row)
 @strawberry.type(
-    description="A rule by which people are told how a deployment does. It fires when enough of the last looks saw something wrong, "
-    "and is over when a whole window has been fine. Each change is told once, by webhooks, by mail and in the timeline; of one that "
-    "flaps nothing more than once an hour."
+    description="A rule by which people are told how a deployment does. It fires when enough of the last looks saw something "
+    "wrong, and is over when a whole window has been fine. Each change is told once, by webhooks, by mail and in the timeline; "
+    "of one that flaps nothing more than once an hour."
 )
 class Alert:
     id: strawberry.ID = strawberry.field(description="Identifier.")
@@ -100,8 +100,8 @@ class Alert:
     muted_until: datetime | None = strawberry.field(description="Nobody is told anything before; null when it is not muted.")
     state: AlertState = strawberry.field(description="Where it stands.")
     value: float | None = strawberry.field(
-        description="What the last look saw: a share, milliseconds, requests, or of drift the logarithm of the evidence; null for "
-        "too few requests."
+        description="What the last look saw: a share, milliseconds, requests, or of drift the logarithm of the evidence; null "
+        "for too few requests."
     )
     reason: Notice | None = strawberry.field(description="Why it fires.")
     waiting_cost: Notice | None = strawberry.field(description=COST)

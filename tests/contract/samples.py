@@ -172,7 +172,7 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
             "projectId": "<project>",
             "deploymentId": "<deployment>",
             "name": "Errors",
-            "kind": "ERROR_RATE",
+            "kind": "error_rate",
             "threshold": 0.1,
         }
     },

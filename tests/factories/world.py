@@ -224,7 +224,7 @@ async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str
         rollout = add_rollout(session, project, deployments)
         ab_test = add_ab_test(session, project, deployments)
         sent = await add_webhook(session, project)
-        sent |= await add_alert(session, project, deployments["active"].id)
+        sent |= await add_alert(session, project, deployments["deployment"].id)
         invitation = Invitation(
             project_id=project.id,
             email="guest@example.org",

@@ -1,0 +1,125 @@
+"""When an alert fires, when it is over, and who is told how often: by looks at made-up moments, on the real database."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+from sqlmodel import col
+
+from coreplex.alert import judging, telling
+from coreplex.alert.judging import Seen, judge
+from coreplex.alert.table import Alert, AlertEvent, AlertKind, AlertState
+from coreplex.errors.tree import Message
+from coreplex.platform.clock import now
+from coreplex.platform.database import Database
+from coreplex.webhook.table import Webhook, WebhookDelivery
+from tests.factories.outside import alert_of
+from tests.factories.served import Served, serve
+
+WRONG, FINE, UNSAID = Seen(0.9, True, Message("broke", "It broke.")), Seen(0.0, wrong=False), Seen(None, None)
+
+
+class Clock:
+    """What `now` says."""
+
+    def __init__(self) -> None:
+        self.moment = now()
+
+    def __call__(self) -> datetime:
+        return self.moment
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+    made = Clock()
+    for module in (judging, telling):
+        monkeypatch.setattr(module, "now", made)
+    return made
+
+
+class Looked:
+    """An alert with a webhook, and the looks at it."""
+
+    def __init__(self, database: Database, served: Served, clock: Clock) -> None:
+        self.database, self.served, self.clock = database, served, clock
+        self.alert_id = UUID(int=0)
+
+    async def make(self, **rule: object) -> None:
+        async with self.database.transaction() as session:
+            project = (await self.served.run("SELECT project_id FROM deployments"))[0][0]
+            alert = alert_of(project, self.served.deployment_id, 0)
+            alert.sqlmodel_update({"state": AlertState.ok, "window_secs": 60, "reason": None, **rule})
+            session.add_all([alert, Webhook(project_id=project, url="https://receiver.invalid/")])
+            self.alert_id = alert.id
+
+    async def see(self, *seen: Seen, every: timedelta = timedelta(seconds=20)) -> AlertState:
+        for one in seen:
+            self.clock.moment += every
+            async with self.database.transaction() as session:
+                alert = await session.get_one(Alert, self.alert_id)
+                await judge(session, alert, one, self.clock.moment)
+                session.add(alert)
+        return alert.state
+
+    async def change(self, change: Callable[[Alert], None]) -> None:
+        async with self.database.transaction() as session:
+            alert = await session.get_one(Alert, self.alert_id)
+            change(alert)
+            session.add(alert)
+
+    async def told(self) -> list[str]:
+        async with self.database.read() as session:
+            return list(await session.scalars(select(col(WebhookDelivery.type)).order_by(col(WebhookDelivery.id))))
+
+    async def became(self) -> list[str]:
+        async with self.database.read() as session:
+            return list(await session.scalars(select(col(AlertEvent.state)).order_by(col(AlertEvent.id))))
+
+
+@pytest.fixture
+async def looked(database: Database, clock: Clock) -> Looked:
+    return Looked(database, await serve(database), clock)
+
+
+async def test_it_fires_by_k_of_n_and_is_over_when_a_window_was_fine(looked: Looked) -> None:
+    await looked.make()
+    assert await looked.see(WRONG, FINE, FINE, UNSAID, WRONG, FINE) is AlertState.ok
+    assert await looked.see(WRONG) is AlertState.firing
+    assert await looked.see(FINE, FINE, WRONG, FINE, FINE, FINE) is AlertState.firing, "not fine for a whole window yet"
+    assert await looked.see(FINE) is AlertState.resolved
+    assert await looked.see(*[FINE] * 5, WRONG) is AlertState.resolved
+    assert await looked.told() == ["alert.firing", "alert.resolved"]
+    assert await looked.became() == ["firing", "resolved"]
+
+
+async def test_of_one_that_flaps_people_hear_once_an_hour(looked: Looked) -> None:
+    await looked.make(breaches_needed=1, looks_counted=1)
+    hours = 6
+    for _ in range(hours * 12):  # five minutes each: two wrong, three fine
+        await looked.see(WRONG, WRONG, FINE, FINE, FINE, every=timedelta(minutes=1))
+    assert len(await looked.became()) == hours * 24
+    assert 3 <= len(await looked.told()) <= hours + 1
+    await looked.see(*[FINE] * 200, every=timedelta(minutes=1))
+    assert (await looked.told())[-1] == "alert.resolved"
+
+
+async def test_a_muted_one_tells_later_what_still_holds(looked: Looked) -> None:
+    await looked.make()
+
+    def mute(alert: Alert) -> None:
+        alert.muted_until = looked.clock.moment + timedelta(minutes=30)
+
+    await looked.change(mute)
+    assert await looked.see(WRONG, WRONG, WRONG) is AlertState.firing
+    assert await looked.told() == []
+    await looked.see(WRONG, every=timedelta(minutes=31))
+    await looked.see(WRONG, WRONG)
+    assert await looked.told() == ["alert.firing"]
+
+
+async def test_what_says_nothing_never_fires(looked: Looked) -> None:
+    await looked.make(kind=AlertKind.latency)
+    assert await looked.see(*[UNSAID] * 20) is AlertState.ok
+    assert await looked.became() == await looked.told() == []
