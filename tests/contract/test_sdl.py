@@ -118,6 +118,8 @@ DIFFERENT = {
     "entityId": "a job may be about nothing",
     **dict.fromkeys(("modelId", "deploymentId"), "a batch of predictions outlives what has predicted"),
     "url": "of a webhook it is shown to those who may change it",
+    "threshold": "of a model it says what it does to answers, of an alert it is a number",
+    "deployment": "a batch of predictions outlives what has predicted, an alert does not",
     "attempts": "those of a job are counted, those of a delivery told",
     "rowCount": "of a batch of predictions it is known at its end",
     "metric": "an A/B test is decided by a metric of each single row",
