@@ -14,6 +14,7 @@ from schema.cost import INSIDE, STATEMENT, Price
 from schema.document_fields import at
 from schema.enums import enum
 from schema.field import computed
+from schema.links import link
 from schema.scalars import Long
 
 TRAFFIC, DRIFT = Price(each=50 + 2 * STATEMENT), Price(each=100 + 3 * STATEMENT)
@@ -225,6 +226,7 @@ class DriftEvidence:
 @strawberry.type(description="Whether a deployment is asked what its model was trained on, and answers so.")
 class DeploymentDrift:
     model_id: strawberry.ID = strawberry.field(description="Identifier of the model, the one it has now.")
+    model: Any = link("Model", "model_id", "The model.")
     status: DriftStatus = _found("status", DriftStatus, "What it came to, inputs and answers together.")
     watch: DriftEvidence | None = strawberry.field(
         description="What all looks together say, whatever the window; null before anything was asked."
