@@ -18,6 +18,7 @@ from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from coreplex.webhook import outbox
 from coreplex.webhook.table import Webhook, WebhookDelivery
+from tests.factories.asking import Asker
 from tests.factories.clock import work
 from tests.factories.dataset import Person
 from tests.factories.receiver import Receiver, receiving
@@ -360,3 +361,17 @@ async def test_an_unknown_event_is_refused_with_the_nearest(ada: Person) -> None
     types = (await ada.data("{ webhookEventTypes { name description } }"))["webhookEventTypes"]
     assert {"canary.stopped", "deployment.promoted", "experiment.succeeded"} <= {one["name"] for one in types}
     assert all(one["description"] for one in types)
+
+
+async def test_a_promotion_and_its_end_are_told(asker: Asker) -> None:
+    ids = asker.world.ids
+    act = "mutation($id: ID!) { %s(input: {deploymentId: $id%s}) { deployment { name } } }"
+    await asker.data(act % ("promoteDeployment", ", toStage: PRODUCTION"), id=ids["deployment"])
+    await asker.data(act % ("deactivateDeployment", ""), id=ids["deployment"])
+    document = """query($id: ID!) { webhook(id: $id) { deliveries(filter: {status: WAITING}, sort: {direction: ASC}) {
+      nodes { type subject data } } } }"""
+    found = (await asker.data(document, id=ids["webhook"]))["webhook"]["deliveries"]["nodes"]
+    assert [one["type"] for one in found] == ["deployment.promoted", "deployment.deactivated"]
+    assert {one["subject"] for one in found} == {f"deployment/{ids['deployment']}"}
+    assert found[0]["data"]["deployment_id"] == ids["deployment"]
+    assert "production" in found[0]["data"]["message"]
