@@ -9,7 +9,7 @@ from coreplex.alert.table import Alert
 from coreplex.artifact.table import Artifact
 from coreplex.dataset.table import Dataset, DatasetVersion
 from coreplex.dataset.versions import DOCUMENTS
-from coreplex.deployment.table import Deployment
+from coreplex.deployment.table import Deployment, Rollout
 from coreplex.experiment.table import Experiment
 from coreplex.job.table import Job
 from coreplex.membership import access
@@ -31,6 +31,7 @@ versions = _rows(DatasetVersion, DOCUMENTS)
 experiments = _rows(Experiment)
 models = _rows(Model)
 deployments = _rows(Deployment)
+rollouts = _rows(Rollout)
 jobs = _rows(Job)
 artifacts = _rows(Artifact)
 webhooks = _rows(Webhook)

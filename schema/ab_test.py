@@ -151,6 +151,7 @@ class AbTest:
     rollout_id: strawberry.ID | None = strawberry.field(
         description="Identifier of the rollout that splits its rows; null of a draft."
     )
+    rollout: Any = link("Rollout", "rollout_id", "The rollout that splits its rows.")
     traffic_split: int = strawberry.field(description="Percent of the keys whose rows the candidate answers.")
     metric: AbTestMetric = strawberry.field(description="What they are compared by.")
     goal: AbTestGoal = strawberry.field(description="Whether more or less of it is better.")
