@@ -135,6 +135,18 @@ def test_which_of_two(stack: Stack, folder: Path) -> None:
     assert stopped == "{'status': 'STOPPED', 'reason': {'message': 'the holidays began'}}"
 
 
+def test_how_a_deployment_does(stack: Stack, folder: Path) -> None:
+    page = ROOT / "docs" / "monitoring.md"
+    script = "".join(journey(page, name, "python") for name in ("monitoring", "monitoring-graphql"))
+    lines = run([sys.executable, "-c", script], folder, BASE_URL=stack.base_url, KEY=stack.key()).splitlines()
+    assert lines[:3] == ["stable 500 False", "5 500 0 True", "alert.firing Other flowers True"]
+    assert re.fullmatch(
+        r"About [\d,]+ rows an hour are answered by a model that has not learned from data like these\.", lines[3]
+    )
+    assert lines[4] == "warning petal_length ['distribution'] True"
+    assert lines[5:] == ["10 True petal_length", "['Other flowers']", "The alert “Other flowers” is acknowledged"]
+
+
 def test_being_told(stack: Stack, folder: Path) -> None:
     page = ROOT / "docs" / "webhooks.md"
     script = "".join(journey(page, name, "python") for name in ("webhooks", "webhooks-graphql"))

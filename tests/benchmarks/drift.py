@@ -1,0 +1,152 @@
+"""How often drift is found that is there, and that is not, over many seeds: `python -m tests.benchmarks.drift [RUNS]`.
+
+Windows are judged as `…/drift` judges them, months as the watch does, looking every hour; beside the watch stands what many do:
+the Kolmogorov-Smirnov test of the last day with Benjamini-Hochberg, looked at every hour. Prints the tables of drift.md.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from math import log
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import stats
+
+from coreplex.engines.drift import distances
+from coreplex.engines.drift import layout as layouts
+from coreplex.engines.drift.evidence import ALPHA, Evidence
+from coreplex.engines.drift.layout import Counts, Layout
+from coreplex.engines.drift.window import compare
+from coreplex.engines.tabular.schema import Column, ColumnType
+
+HOURS = 720
+
+
+class World:
+    """Draws rows of numbers (correlated, or tied to whole ones) and words."""
+
+    def __init__(self, seed: int, numbers: int, words: Sequence[int] = (), correlation: float = 0.0, tied: bool = False) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.numbers, self.words, self.correlation, self.tied = numbers, words, correlation, tied
+
+    def layout(self, rows: int) -> Layout:
+        drawn = self.draw(rows)
+        frame = pl.DataFrame(dict(drawn))
+        kinds = {pl.String: (ColumnType.categorical, "string"), pl.Float64: (ColumnType.float, "float64")}
+        return Layout(layouts.of_table(frame, [Column(name, *kinds[frame[name].dtype]) for name in frame.columns]))  # type: ignore[index]
+
+    def draw(self, rows: int, shift: float = 0.0) -> dict[str, NDArray[np.generic]]:
+        common = self.rng.normal(size=(rows, 1)) * self.correlation**0.5
+        numbers = common + self.rng.normal(size=(rows, self.numbers)) * (1 - self.correlation) ** 0.5
+        numbers[:, 0] += shift
+        made: dict[str, NDArray[np.generic]] = {
+            f"x{place}": np.round(2 * numbers[:, place]) if self.tied else numbers[:, place] for place in range(self.numbers)
+        }
+        for place, levels in enumerate(self.words):
+            shares = 1 / np.arange(1, levels + 1)
+            names = np.array([f"level {number}" for number in range(levels)])
+            made[f"w{place}"] = names[self.rng.choice(levels, size=rows, p=shares / shares.sum())]
+        return made
+
+
+def counted(layout: Layout, drawn: dict[str, NDArray[np.generic]]) -> Counts:
+    """The rows in the bins of the layout."""
+    vector = np.zeros(layout.size, dtype=np.int64)
+    for part in layout.parts:
+        values = drawn[part.feature.name]
+        places = part.feature.bins.place(values if part.feature.kind == "number" else values.tolist())  # type: ignore[arg-type]
+        part.of(vector)[:] += np.bincount(places, minlength=part.feature.bins.size)
+    return vector
+
+
+def windows(runs: int, trained: int, rows: int, shift: float, world: dict[str, object]) -> tuple[float, float]:
+    """Shares of windows in which anything has drifted, and in which the first column has."""
+    anything = first = 0
+    for seed in range(runs):
+        made = World(seed, **world)  # type: ignore[arg-type]
+        layout = made.layout(trained)
+        found = compare(layout, None, counted(layout, made.draw(rows, shift)))
+        drifted = [one.feature.name for one in found.inputs if one.drifted]
+        anything, first = anything + bool(drifted), first + ("x0" in drifted)
+    return anything / runs, first / runs
+
+
+def month(seed: int, trained: int, rows: int, shift: float, world: dict[str, object]) -> tuple[int | None, int | None]:
+    """The hours of the first alarms: of the watch, and of the hourly test. The data move on the fifth day."""
+    made = World(seed, **world)  # type: ignore[arg-type]
+    layout = made.layout(trained)
+    evidence = Evidence(layout)
+    capital, watch, hourly = evidence.begin(), None, None
+    recent: list[Counts] = []
+    for hour in range(HOURS):
+        found = counted(layout, made.draw(rows, shift if hour >= 120 else 0.0))
+        capital = evidence.after(capital, found, timedelta(hours=1))
+        if watch is None and evidence.total(capital) >= -log(ALPHA):
+            watch = hour
+        recent = [*recent[-23:], found]
+        if hourly is None and _rejects(layout, sum(recent)):  # type: ignore[arg-type]
+            hourly = hour
+        if watch is not None and (hourly is not None or shift):
+            break
+    return watch, hourly
+
+
+def _rejects(layout: Layout, found: Counts) -> bool:
+    values = []
+    for part in layout.parts:
+        expected, actual = np.array(part.feature.counts), part.of(found)
+        if part.feature.kind == "number":
+            test = distances.kolmogorov_smirnov(expected, actual)
+        else:
+            test = distances.chi_square(distances.joined(expected, actual, np.arange(len(expected)) >= len(expected) - 3))
+        values.append(1.0 if test.p_value is None else test.p_value)
+    return bool((stats.false_discovery_control(values) <= 0.05).any())
+
+
+PLAIN: dict[str, object] = {"numbers": 17, "words": (3, 30, 240)}
+WINDOWS = (
+    ("no shift, 20 columns", 5_000, 1_000, 0.0, PLAIN),
+    ("no shift, few rows on both sides", 300, 100, 0.0, PLAIN),
+    ("no shift, correlated at 0.8", 5_000, 1_000, 0.0, {"numbers": 20, "correlation": 0.8}),
+    ("no shift, tied to whole numbers", 5_000, 1_000, 0.0, {"numbers": 20, "tied": True}),
+    ("no shift, a million rows", 100_000, 1_000_000, 0.0, {"numbers": 5}),
+    ("0.2 σ", 5_000, 1_000, 0.2, PLAIN),
+    ("0.2 σ, tied", 5_000, 1_000, 0.2, {"numbers": 20, "tied": True}),
+    ("0.15 σ", 5_000, 1_000, 0.15, PLAIN),
+    ("0.01 σ, a million rows", 100_000, 1_000_000, 0.01, {"numbers": 5}),
+)
+MONTHS = (
+    ("no shift, trained on 5,000", 5_000, 100, 0.0, PLAIN),
+    ("no shift, trained on 500", 500, 300, 0.0, PLAIN),
+    ("no shift, correlated at 0.8", 2_000, 100, 0.0, {"numbers": 20, "correlation": 0.8}),
+    ("no shift, tied", 5_000, 100, 0.0, {"numbers": 20, "tied": True}),
+    ("0.2 σ, trained on 5,000", 5_000, 100, 0.2, PLAIN),
+    ("0.2 σ, trained on 1,000", 1_000, 100, 0.2, PLAIN),
+    ("0.5 σ, trained on 5,000", 5_000, 100, 0.5, PLAIN),
+)
+
+
+def main(runs: int) -> None:
+    print("| window | trained on | rows | anything drifted | the shifted column |\n|---|---|---|---|---|")
+    for name, trained, rows, shift, world in WINDOWS:
+        anything, first = windows(min(runs, 20) if rows > 10**5 else 2 * runs, trained, rows, shift, world)
+        print(f"| {name} | {trained:,} | {rows:,} | {anything:.1%} | {first:.1%} |", flush=True)
+    print("\n| month | watch alarms | median rows until | hourly test alarms |\n|---|---|---|---|")
+    for name, trained, rows, shift, world in MONTHS:
+        began = time.time()
+        found = [month(seed, trained, rows, shift, world) for seed in range(runs)]
+        early = [watch for watch, _ in found if watch is not None and shift and watch < 120]
+        late = [(watch - 119) * rows for watch, _ in found if watch is not None and watch >= 120]
+        alarms = sum(watch is not None for watch, _ in found)
+        until = f"{np.median(late):,.0f}" if shift and late else ""
+        wolves = "" if shift else f"{sum(hourly is not None for _, hourly in found) / runs:.1%}"
+        note = f", {len(early)} too early" if early else ""
+        print(f"| {name} | {alarms / runs:.1%}{note} | {until} | {wolves} |", flush=True)
+        print(f"{time.time() - began:.0f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
