@@ -17,9 +17,11 @@ from typing import Any
 
 import asyncpg
 
+from coreplex.engines.drift.layout import Layout
 from coreplex.platform.database import Database
 from coreplex.serving.log.writer import InferenceWriter
 from tests.benchmarks import passes, stack
+from tests.factories import counted
 from tests.factories.served import Served, serve
 
 RATE, SECONDS, REQUEST = 2_000, 60, 20
@@ -27,9 +29,20 @@ MOST, TIMES = 60_000, 5
 METHOD = """# The inference log
 
 Measured by `tests/benchmarks/inference_log.py`. {machine}. Rows of 18 columns, {request} a request, {size:,.0f} bytes of
-a row in the spool.
+a row in the spool, each counted in the bins of its columns.
 
 """
+
+
+WORDS = {f"service_{place}": ("Yes", "No", "No internet service") for place in range(13)} | {"contract": ("Two year",)}
+EDGES = {"senior": (0, 1), "tenure": range(64), "monthly": [20 + n / 7 for n in range(64)], "total": range(0, 1_280, 20)}
+LAYOUT = Layout(
+    (
+        *(counted.words(name, *levels) for name, levels in WORDS.items()),
+        *(counted.numbers(name, edges) for name, edges in EDGES.items()),
+    )
+)
+"""By which the rows are counted in the transaction that stores them."""
 
 
 def rows(number: int) -> list[dict[str, Any]]:
@@ -108,9 +121,11 @@ async def timed(connection: Any, work: Any) -> float:
 async def measure(url: str) -> str:
     database = Database(url)
     with tempfile.TemporaryDirectory() as folder:
-        served = await serve(database)
+        served, later = await serve(database), await serve(database)
+        for one in (served, later):
+            await counted.keep(database, one, LAYOUT)
         writer, copy, size = await most_rows(served, database, Path(folder) / "most")
-        waited, ended = await lag(await serve(database), database, Path(folder) / "lag")
+        waited, ended = await lag(later, database, Path(folder) / "lag")
     await database.close()
     ratio = statistics.median(mine / its for mine, its in zip(writer, copy, strict=True))
     text = METHOD.format(machine=stack.cores(), request=REQUEST, size=size)
