@@ -162,7 +162,7 @@ class FeatureDriftReport:
     wasserstein: float | None = _own("wasserstein", float | None, "Earth mover's distance, in the feature's unit.")
     chi_square: float | None = _figure("chi_square", "statistic", "Of the shares of categories.")
     chi_square_p_value: float | None = _figure("chi_square", "p_value", "Of that test.")
-    jensen_shannon: float | None = _own("jensen_shannon", float | None, "Jensen-Shannon distance of categories, 0 to 1.")
+    jensen_shannon: float | None = _own("jensen_shannon", float | None, "Jensen-Shannon distance of categories, 0 to 0.83.")
     missing_p_value: float | None = _figure("missing", "p_value", "Whether as many are missing as before.")
     unseen_p_value: float | None = _figure("unseen", "p_value", "Whether as many are new categories as before.")
     importance_percent: float | None = computed(

@@ -125,10 +125,10 @@ def shares_differ(expected: tuple[int, int], actual: tuple[int, int]) -> Test:
 
 
 def jensen_shannon(expected: Counts, actual: Counts) -> float | None:
-    """Jensen-Shannon distance, 0 to 1: the square root of the divergence in bits."""
+    """Jensen-Shannon distance, 0 to 0.83: the square root of the divergence in nats."""
     if not expected.sum() or not actual.sum():
         return None
-    return float(distance.jensenshannon(expected, actual, base=2))
+    return float(distance.jensenshannon(expected, actual))
 
 
 def total_variation(expected: Counts, actual: Counts) -> float | None:
