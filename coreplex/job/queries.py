@@ -1,6 +1,8 @@
 """Jobs as their owners see and end them."""
 
-from sqlalchemy import and_, select
+from uuid import UUID
+
+from sqlalchemy import and_, func, select
 from sqlmodel import col
 
 from coreplex.errors.tree import Conflict, Message
@@ -13,7 +15,7 @@ from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job
 from coreplex.membership.access import open_row, visible_projects
 from coreplex.platform.columns import sentence
-from coreplex.platform.database import WriteSession
+from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.filtering import identifiers, moments, one_of, reference, words
 from coreplex.platform.page import Order, Search
 from coreplex.platform.paging import Listing
@@ -65,3 +67,9 @@ async def cancel(session: WriteSession, grant: Grant, wanted: CancelJob) -> Job:
     await session.flush()
     await session.refresh(job)
     return job
+
+
+async def unfinished(session: ReadSession, project_id: UUID) -> int:
+    """How many jobs of a project wait or run."""
+    query = select(func.count()).where(col(Job.project_id) == project_id, col(Job.status).in_(service.OPEN))
+    return int(await session.scalar(query) or 0)

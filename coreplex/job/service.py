@@ -237,15 +237,9 @@ async def request_stop(session: WriteSession, job: Job) -> bool:
     return await _request(session, job, "stop_requested_at")
 
 
-async def unfinished(session: ReadSession, project_id: UUID) -> int:
-    """How many jobs of a project wait or run."""
-    query = select(func.count()).where(col(Job.project_id) == project_id, col(Job.status).in_(_OPEN))
-    return int(await session.scalar(query) or 0)
-
-
 async def cancel_project(session: WriteSession, project_id: UUID) -> None:
     """Order the end of every job of a project."""
-    query = select(Job).where(col(Job.project_id) == project_id, col(Job.status).in_(_OPEN)).order_by(col(Job.id))
+    query = select(Job).where(col(Job.project_id) == project_id, col(Job.status).in_(OPEN)).order_by(col(Job.id))
     for job in (await session.scalars(query)).all():
         await request_cancel(session, job)
 
@@ -372,7 +366,7 @@ async def _record(session: WriteSession, job: Job) -> None:
 
 
 _IDS = ARRAY(Uuid())
-_OPEN = (JobStatus.queued, JobStatus.running)
+OPEN = (JobStatus.queued, JobStatus.running)
 
 
 def _locked(*conditions: ColumnElement[bool], skip: bool = False) -> Any:

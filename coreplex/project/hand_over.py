@@ -9,7 +9,7 @@ from coreplex.artifact.table import STORAGE
 from coreplex.dataset.table import VERSIONS_OF_OWNER
 from coreplex.errors.tree import Conflict, Message
 from coreplex.event import service as event
-from coreplex.job import service as job
+from coreplex.job import queries as jobs
 from coreplex.membership import quota
 from coreplex.membership.access import SERVING, open_alone
 from coreplex.membership.table import Membership, Project, ProjectStatus
@@ -52,7 +52,7 @@ async def archive(session: WriteSession, grant: Grant, wanted: ArchiveProject) -
     project = await open_alone(session, grant, wanted.project_id)
     if project.status is ProjectStatus.archived:
         raise Conflict(Message("archived_already", "The project is archived already."))
-    if unfinished := await job.unfinished(session, project.id):
+    if unfinished := await jobs.unfinished(session, project.id):
         raise Conflict(_wait_for(unfinished))
     return await _enter(session, grant, project, ProjectStatus.archived, "project.archived", "was archived")
 
