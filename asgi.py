@@ -34,9 +34,10 @@ from coreplex.supervisor.port import BACKLOG, listen
 from coreplex.supervisor.trouble import Trouble
 from edge import rate_memory
 from edge.application import Application
-from edge.body import error_answer, json_answer
+from edge.body import NOWHERE, error_answer, json_answer
 from edge.compression import Compression
 from edge.cross_origin import CrossOrigin
+from edge.metrics import metrics_row
 from edge.middleware import OuterLayer
 from edge.protocol import DeadlineProtocol
 from edge.rate_memory import RateMemory
@@ -152,6 +153,7 @@ def _table(services: Services, door: GraphQLDoor) -> TableRoute:
             ("GET", "/health", health),
             ("GET", "/api/health", health),
             ("GET", "/ready", ready),
+            metrics_row(services),
         ]
     )
 
@@ -181,7 +183,7 @@ def _refusal(request: Request, error: DomainError) -> Response:
 
 
 async def _not_found(request: Request, _error: Exception) -> Response:
-    return _refusal(request, NotFound(Message("no_such_address", "There is nothing at this address; see /docs.")))
+    return _refusal(request, NotFound(NOWHERE))
 
 
 async def _wrong_method(request: Request, error: Exception) -> Response:

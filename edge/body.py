@@ -20,6 +20,7 @@ JSON_TYPE = "application/json"
 NO_NUMBER = re.compile(r"-?(nan|inf)", re.IGNORECASE)
 CUT_OFF = Message("connection_ended", "The connection ended before the whole request was here.")
 """Nobody is left to read it but the log."""
+NOWHERE = Message("no_such_address", "There is nothing at this address; see /docs.")
 
 
 def announced(request: Request) -> int:

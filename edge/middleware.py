@@ -36,8 +36,8 @@ DEFAULTS = {
     b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'; sandbox",
 }
 FOREIGN_HOST = "This server is not known by that name; the administrator sets its address as PUBLIC_URL."
-PROBES = frozenset({"/health", "/ready", "/api/health"})
-"""Asked for by machines that know no name of ours, and the same for everybody."""
+PROBES = frozenset({"/health", "/ready", "/api/health", "/metrics"})
+"""Asked for by machines that know no name of ours, under load above all, and the same for everybody who gets them."""
 HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 

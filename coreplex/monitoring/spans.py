@@ -1,6 +1,7 @@
 """In what spans of time counts are kept, by their age: what is stored with the log is joined to minutes, these to hours and days.
 
 One statement joins rows, so that every state of the database has either those or what was made of them, and sums stay the same.
+What was stored with the log is added to the totals of its deployment by it, too.
 """
 
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import TextClause, text
 
+from coreplex.monitoring import totals
 from coreplex.monitoring.period import Period, floor
 from coreplex.platform.database import Database
 
@@ -40,9 +42,9 @@ class Kept:
         finest = self.finest(moment - period.until)
         return Period(since, period.until if finest == MINUTE else floor(period.until, finest))
 
-    def joining(self) -> TextClause:
+    def joining(self, beside: str = "") -> TextClause:
         """Joins rows of `:span` seconds that began before `:before` to rows of `:longer` ones; those that another process is
-        joining are skipped."""
+        joining are skipped. `beside`: what else is done with the `old` rows."""
         columns = f"{self.key}, {self.sums}, {self.sparse[0]}, {self.sparse[1]}"
         sums = ", ".join(f"sum({name}) AS {name}" for name in self.sums.split(", "))
         names = self.key.split(", ")
@@ -67,7 +69,7 @@ class Kept:
                 SELECT gen_random_uuid(), a.at, :longer, {", ".join(f"a.{name}" for name in names)}, {self.sums},
                     coalesce(b.bins, '{{}}'), coalesce(b.counts, '{{}}')
                 FROM a LEFT JOIN b ON {same}
-            )
+            ){f", beside AS ({beside})" if beside else ""}
             SELECT count(*) FROM old
             """  # noqa: S608 names of our own
         )
@@ -90,8 +92,8 @@ async def join(database: Database, moment: datetime) -> int:
     """Join what has grown old; returns how many rows were replaced."""
     total = 0
     for kept in (TRAFFIC, BINS):
-        statement = kept.joining()
         for span, longer, age in ((STORED, MINUTE, MINUTE), (MINUTE, HOUR, kept.hours_from), (HOUR, DAY, kept.days_from)):
+            statement = kept.joining(totals.ADDED if kept is TRAFFIC and span == STORED else "")
             given = {"span": span.total_seconds(), "longer": longer.total_seconds(), "before": moment - age - longer}
             last = MOST_AT_ONCE
             while last == MOST_AT_ONCE:

@@ -35,7 +35,8 @@ class AnswerBaseline(SQLModel, table=True):
 
 
 OF_DELETED = Rule("NOT EXISTS (SELECT FROM deployments d WHERE d.id = t.deployment_id)")
-TOO_OLD = Rule("t.began_at < :horizon", timedelta(days=KEPT_DAYS))
+TOO_OLD = Rule("t.span_secs > 0 AND t.began_at < :horizon", timedelta(days=KEPT_DAYS))
+"""Not before they are joined, by which they come into the totals."""
 
 
 def _bound(minutes: str) -> Bound:
@@ -70,6 +71,24 @@ class TrafficCount(SQLModel, table=True):
     rows: int = Field(default=0, sa_type=BigInteger)
     latency_bins: list[int] = Field(default_factory=list, sa_column=Column(ARRAY(Integer), nullable=False))
     latency_counts: list[int] = Field(default_factory=list, sa_column=Column(ARRAY(BigInteger), nullable=False))
+
+
+class TrafficTotal(SQLModel, table=True):
+    """What a deployment was ever asked, but for rows of `traffic_counts` not joined yet (`coreplex.monitoring.totals`)."""
+
+    __tablename__ = "traffic_totals"
+    __bound__ = Bound("One of a deployment and an arm. Goes with it.", (OF_DELETED,))
+
+    deployment_id: UUID = Field(primary_key=True)
+    """No reference: it is added to beside a deletion."""
+    arm: str = Field(primary_key=True, max_length=32)
+    """Empty for what was asked without a rollout."""
+    requests: int = Field(default=0, sa_type=BigInteger)
+    errors: int = Field(default=0, sa_type=BigInteger)
+    rows: int = Field(default=0, sa_type=BigInteger)
+    latency_us: int = Field(default=0, sa_type=BigInteger)
+    within_counts: list[int] = Field(default_factory=list, sa_column=Column(ARRAY(BigInteger), nullable=False))
+    last_at: datetime = moment()
 
 
 class BinCount(SQLModel, table=True):

@@ -261,6 +261,12 @@ class Settings(BaseSettings):
         True, description="An engine that is not installed is replaced by the native one, with a warning. Off: 422."
     )
     extras: Names = Field((), description="Optional parts `scripts/start` and `scripts/test` install: `torch`, `h2o`.")
+    metrics_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="What Prometheus sends as a bearer token to read `/metrics` (16 characters or more). Unset: only programs on "
+        "this machine read it.",
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -12,6 +13,7 @@ from sqlalchemy import Connection, PrimaryKeyConstraint, UniqueConstraint, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from coreplex.migrations.migrate import alembic_config, migrate
+from coreplex.monitoring.totals import totals
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, async_url
 from coreplex.runtime.tables import metadata
@@ -106,6 +108,28 @@ OLD = ["config has no option 'folds', which is ignored.", "The table could not b
 
 ERRORS = (None, "cancelled", "The table is {odd}: 'twice'.")
 FAILED = ("jobs", "experiments", "engine_runs", "inference_logs")
+
+
+async def test_what_was_counted_is_in_the_totals(empty_database_url: str) -> None:
+    """As if it had been added to them: what is not joined yet comes later."""
+    await to(empty_database_url, "0028")
+    database, ids = Database(empty_database_url), [UUID(int=number) for number in range(1, 6)]
+    counts = {"requests": 3, "rows": 5, "latency_bins": [0, 349, 900], "latency_counts": [1, 1, 1]}
+    try:
+        for identity, span in zip(ids[:4], (0, 60, 3600, 86400), strict=True):
+            await bare(database, "traffic_counts", identity, deployment_id=ids[0], span_secs=span, **counts)
+        await bare(database, "traffic_counts", ids[4], deployment_id=ids[1], span_secs=60, arm="candidate", requests=1)
+        await bare(database, "deployments", ids[0])
+        await bare(database, "deployments", ids[1])
+        await to(empty_database_url, "0029")
+        async with database.read() as session:
+            found = {asked.deployment_id: asked for asked in (await totals(session)).asked}
+        whole, other = found[ids[0]], found[ids[1]]
+        assert (whole.requests, whole.rows, list(whole.within)) == (12, 20, [8] * 12 + [12])
+        assert (other.arm, other.requests, list(other.within)) == ("candidate", 1, [0] * 13)
+        assert whole.latency_secs == pytest.approx(4 * (1e-6 + 1e-3 + 54.7), rel=0.02)
+    finally:
+        await database.close()
 
 
 async def test_what_was_said_stays_said(empty_database_url: str) -> None:

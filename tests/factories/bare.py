@@ -11,6 +11,8 @@ NOTHING = {
     "varchar": "''",
     "text": "''",
     "_varchar": "'{}'",
+    "_int4": "'{}'",
+    "_int8": "'{}'",
     "jsonb": "'{}'",
     "bytea": "'\\x00'",
     "bool": "false",

@@ -15,6 +15,7 @@ import pytest
 
 from coreplex.engines.drift.layout import Layout
 from coreplex.monitoring import spans
+from coreplex.monitoring.totals import totals
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.serving.log.writer import InferenceWriter
@@ -122,6 +123,9 @@ async def recount(database: Database, served: Served) -> None:
         assert await counted.kept(served) == expected
         (traffic,) = await served.run(TRAFFIC)
         assert [*map(int, traffic)] == [opening, len(logged), opening]
+        async with database.read() as session:
+            (asked,) = (await totals(session)).asked
+        assert (asked.requests, asked.rows, asked.within[-1]) == (opening, len(logged), opening)
         await spans.join(database, now() + timedelta(days=50))
 
 
