@@ -48,10 +48,11 @@ async def families(services: Services) -> list[Family]:
 async def _from_database(database: Database) -> list[Family]:
     try:
         async with database.read() as session:
-            return [*_traffic(await totals(session)), *await _jobs(session)]
+            found, jobs = await totals(session), await _jobs(session)
     except Unavailable as error:
         log.warning("metrics.without_database", error=error.message)
         return []
+    return [*await asyncio.to_thread(_traffic, found), *jobs]
 
 
 def _build() -> Family:
