@@ -48,7 +48,7 @@ class CreateAbTest(BaseModel):
     max_expected_loss: float | None = Field(
         None,
         gt=0,
-        le=1e100,
+        le=1e9,
         description="Bayesian: the winner must not cost more than this on average, in the metric's unit, should it be the worse "
         "one; a hundredth of the standard deviation of the metric's values, when nothing is said.",
     )

@@ -30,6 +30,8 @@ from coreplex.platform.permissions import Grant
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from coreplex.serving.address import Route, test_route
+from coreplex.serving.options import parse_options
+from coreplex.serving.prediction import rows_of
 from coreplex.serving.route import Routes
 from coreplex.serving.service import Asked, Predicted, along
 
@@ -185,7 +187,13 @@ async def predict(services: Services, grant: Grant, wanted: PredictAbTest, asked
             test = await open_row(session, caller, AbTest, identity, NOUN)
             return await test_route(session, await _running(session, test))
 
-    return await along(services, await Routes.of(services).other("t", grant, wanted.ab_test_id, find), wanted, asked)
+    try:
+        route = await Routes.of(services).other("t", grant, wanted.ab_test_id, find)
+    except Conflict:
+        rows_of(wanted.inputs)  # what no test would answer is said first
+        parse_options(wanted.options)
+        raise
+    return await along(services, route, wanted, asked)
 
 
 async def record_outcomes(session: WriteSession, grant: Grant, wanted: RecordAbTestOutcomes) -> tuple[AbTest, *outcome.Taken]:
