@@ -48,6 +48,7 @@ def verdicts(command: Sequence[str], folder: Path, asked: Sequence[Asked]) -> li
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow  # tests/graphql/test_webhook.py verifies with the library of PyPI
 @pytest.mark.parametrize("language", ["python", "node"])
 def test_libraries_take_what_is_signed_and_nothing_else(language: str, programs: Path, tmp_path: Path) -> None:
     command = ["node", "verify.mjs"] if language == "node" else [str(python_with(*LIBRARIES)), "verify.py"]

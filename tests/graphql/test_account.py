@@ -157,8 +157,13 @@ async def test_what_happened_is_on_record(client: AsyncClient, database: Databas
     assert made["key"] not in messages
 
 
+SHOWN_ONCE = {"WebhookSecretPayload", "CreateWebhookPayload", "RotateWebhookSecretPayload"}
+"""They have the secret that was made just now, by which its receiver verifies what is sent."""
+
+
 async def test_secrets_have_no_field(client: AsyncClient) -> None:
     answer = await ask(client, "{ __schema { types { name fields { name } inputFields { name } } } }")
-    names = {field["name"].lower() for kind in answer["data"]["__schema"]["types"] for field in kind["fields"] or ()}
+    kinds = [kind for kind in answer["data"]["__schema"]["types"] if kind["name"] not in SHOWN_ONCE]
+    names = {field["name"].lower() for kind in kinds for field in kind["fields"] or ()}
     for secret in ("passwordHash", "secretHash", "tokenHash", "password", "token", "secret"):
         assert secret.lower() not in names

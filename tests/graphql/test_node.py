@@ -102,6 +102,7 @@ SAMPLES: dict[str, Callable[[Asker], Awaitable[str]]] = {
     "Evaluation": evaluation,
     "Experiment": of_world("experiment"),
     "File": lambda asker: asker.world.stage("owner"),
+    "Alert": of_world("alert"),
     "AlertEvent": of_world("alert_event"),
     "InferenceLogEntry": logged,
     "Invitation": of_world("invitation"),
