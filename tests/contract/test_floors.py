@@ -117,6 +117,8 @@ ALLOWED = {
     ("coreplex/serving/log/batch.py", "text(f…)"),  # an expression that is a constant
     ("coreplex/monitoring/metrics.py", "text(f…)"),  # expressions that are constants
     ("coreplex/monitoring/drift.py", "text(f…)"),
+    ("coreplex/monitoring/totals.py", "text(f…)"),
+    ("coreplex/migrations/versions/0029_traffic_totals.py", "op.execute(f…)"),  # edges of bins, which are numbers
     ("coreplex/monitoring/spans.py", "text(f…)"),  # names of tables and columns
     ("coreplex/migrations/versions/0020_log_retention.py", "op.execute(f…)"),  # names of partitions, numbers of their weeks
     ("coreplex/migrations/versions/0014_notices.py", "op.execute(f…)"),  # names of tables, and expressions that are constants
