@@ -5,9 +5,11 @@ A bin is 2 % wide, and answers with its middle: no percentile is off by more tha
 """
 
 from math import ceil, log
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # bins are known to a worker that has loaded no arrays yet
+    import numpy as np
+    from numpy.typing import NDArray
 
 GAMMA = 1.02
 LEAST_MS = 1e-3
@@ -22,10 +24,10 @@ def place(milliseconds: float) -> int:
     return min(ceil(log(milliseconds / LEAST_MS) / log(GAMMA)), BINS - 1)
 
 
-def percentile(counts: NDArray[np.int64], share: float) -> float | None:
+def percentile(counts: "NDArray[np.int64]", share: float) -> float | None:
     """Milliseconds below which a `share` (0 to 1) of the counted calls took, within 1 %; None of none."""
     total = int(counts.sum())
     if not total:
         return None
-    bin_ = int(np.searchsorted(np.cumsum(counts), max(ceil(share * total), 1)))
+    bin_ = int(counts.cumsum().searchsorted(max(ceil(share * total), 1)))
     return float(LEAST_MS * 2 * GAMMA**bin_ / (GAMMA + 1))
