@@ -35,10 +35,14 @@ class Part(NamedTuple):
 
     def below(self, value: float) -> float:
         """The probability of a smaller difference."""
+        if not self.deviation:  # less than a float holds
+            return float(self.mean < value)
         return float(ndtr((value - self.mean) / self.deviation))
 
     def mean_below(self) -> float:
         """The mean of max(0, -difference)."""
+        if not self.deviation:
+            return max(0.0, -self.mean)
         z = self.mean / self.deviation
         return max(0.0, self.deviation * exp(-z * z / 2) / sqrt(2 * pi) - self.mean * self.below(0.0))
 
