@@ -40,6 +40,8 @@ async def change(
     """Put an alert into another state, and tell of it, or later."""
     moment = now()
     alert.state, alert.changed_at, alert.reason = state, moment, reason
+    if state is AlertState.ok:  # it begins anew: what fires next is news
+        alert.told_state = state
     alert.waiting_cost = waiting_cost if state is AlertState.firing else alert.waiting_cost if state in FIRED else None
     made = AlertEvent(
         project_id=alert.project_id,
@@ -74,6 +76,8 @@ def is_to_tell(alert: Alert, moment: datetime) -> bool:
     """Whether people have something to learn, and may."""
     if alert.state not in TOLD or alert.state is alert.told_state:
         return False
+    if alert.state is AlertState.resolved and alert.told_state not in FIRED:
+        return False  # nobody knows that it fired
     if alert.muted_until is not None and moment < alert.muted_until:
         return False
     if alert.told_at is None or moment - alert.told_at >= QUIET:

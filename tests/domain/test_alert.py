@@ -119,6 +119,30 @@ async def test_a_muted_one_tells_later_what_still_holds(looked: Looked) -> None:
     assert await looked.told() == ["alert.firing"]
 
 
+async def test_what_was_over_before_anybody_was_told_is_not_told(looked: Looked) -> None:
+    await looked.make()
+
+    def mute(alert: Alert) -> None:
+        alert.muted_until = looked.clock.moment + timedelta(minutes=10)
+
+    await looked.change(mute)
+    assert await looked.see(WRONG, WRONG, *[FINE] * 5) is AlertState.resolved
+    await looked.see(FINE, FINE, every=timedelta(minutes=31))
+    assert await looked.told() == []
+    assert await looked.see(WRONG, WRONG) is AlertState.firing
+    assert await looked.told() == ["alert.firing"]
+
+
+async def test_one_that_begins_anew_tells_again(looked: Looked) -> None:
+    await looked.make()
+    await looked.see(WRONG, WRONG)
+    async with looked.database.transaction() as session:
+        await telling.change(session, await session.get_one(Alert, looked.alert_id), AlertState.ok, None)
+    looked.clock.moment += timedelta(hours=2)
+    assert await looked.see(WRONG, WRONG) is AlertState.firing
+    assert await looked.told() == ["alert.firing", "alert.firing"]
+
+
 async def test_what_says_nothing_never_fires(looked: Looked) -> None:
     await looked.make(kind=AlertKind.latency)
     assert await looked.see(*[UNSAID] * 20) is AlertState.ok

@@ -23,7 +23,8 @@ LEAST_ROWS = 30
 DISTRIBUTION_FLOOR, RANK_FLOOR, SHARE_FLOOR = 0.05, 0.03, 0.02
 """What is the least drift: a distance of distributions (Kolmogorov-Smirnov, or total variation beyond chance), how far from one
 half the chance is to lie above an expected value, and a change of a share of the rows (missing, never seen)."""
-WARNING_PSI, DRIFT_PSI = 0.1, 0.25
+DRIFT_PSI = 0.25
+"""From which on drift is more than a warning, unless another is asked for."""
 COARSE = 10
 """Groups of bins of numbers in which the PSI is taken."""
 TOP_LEVELS = 20
