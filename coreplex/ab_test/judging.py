@@ -11,6 +11,7 @@ from coreplex.deployment.production import end, hold
 from coreplex.deployment.table import Rollout, RolloutStatus
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, WriteSession
+from coreplex.platform.one_by_one import one_by_one
 
 
 async def tend(database: Database) -> None:
@@ -18,10 +19,14 @@ async def tend(database: Database) -> None:
     running = select(AbTest, Rollout).join(Rollout, col(Rollout.id) == col(AbTest.rollout_id))
     async with database.read() as session:
         found = (await session.execute(running.where(col(AbTest.status) == AbTestStatus.running))).all()
-    for test, rollout in found:
+
+    async def look_at(both: tuple[AbTest, Rollout]) -> None:
+        test, rollout = both
         if verdict(test, rollout, now()).status is not AbTestStatus.running:
             async with database.transaction() as session:
                 await _decide(session, test.project_id, test.id)
+
+    await one_by_one([(test, rollout) for test, rollout in found], look_at, "ab_test.not_looked_at")
 
 
 async def _decide(session: WriteSession, project_id: UUID, test_id: UUID) -> None:

@@ -21,6 +21,7 @@ from coreplex.monitoring.period import Period
 from coreplex.monitoring.table import DriftWatch
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, ReadSession, WriteSession
+from coreplex.platform.one_by_one import one_by_one
 
 MOST_AT_ONCE = 200
 EVERY_LEAST, EVERY_MOST = timedelta(seconds=5), timedelta(minutes=1)
@@ -45,9 +46,12 @@ async def tend(database: Database) -> None:
     due = select(col(Alert.id)).where(col(Alert.is_enabled), col(Alert.next_look_at) <= now())
     async with database.read() as session:
         found = (await session.scalars(due.order_by(col(Alert.next_look_at)).limit(MOST_AT_ONCE))).all()
-    for alert_id in found:
+
+    async def look_at(alert_id: UUID) -> None:
         async with database.transaction() as session:
             await _look(session, alert_id)
+
+    await one_by_one(found, look_at, "alert.not_looked_at")
 
 
 async def _look(session: WriteSession, alert_id: UUID) -> None:

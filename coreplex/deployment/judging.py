@@ -15,6 +15,7 @@ from coreplex.engines.sequential.sample import Sample
 from coreplex.errors.tree import Conflict, Message
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, WriteSession
+from coreplex.platform.one_by_one import one_by_one
 
 QUIET = timedelta(seconds=2)
 """So long a step lasts at least that advances by itself: what was answered before is counted by then."""
@@ -25,8 +26,7 @@ async def tend(database: Database) -> None:
     query = select(col(Rollout.id)).where(col(Rollout.status) == RolloutStatus.running, col(Rollout.kind) == RolloutKind.canary)
     async with database.read() as session:
         found = (await session.scalars(query)).all()
-    for rollout_id in found:
-        await look(database, rollout_id)
+    await one_by_one(found, lambda rollout_id: look(database, rollout_id), "rollout.not_looked_at")
 
 
 async def look(database: Database, rollout_id: UUID) -> None:

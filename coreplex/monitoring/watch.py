@@ -17,6 +17,7 @@ from coreplex.monitoring import baseline
 from coreplex.monitoring.table import BinCount, DriftWatch
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, WriteSession
+from coreplex.platform.one_by_one import one_by_one
 
 MOST_AT_ONCE = 2_000
 """Rows of counts that one look takes of a deployment."""
@@ -43,9 +44,12 @@ async def look(database: Database) -> int:
     query = select(col(BinCount.deployment_id), col(BinCount.model_id)).where(col(BinCount.is_new)).distinct()
     async with database.read() as session:
         found = (await session.execute(query)).all()
-    for deployment_id, model_id in found:
+
+    async def look_at(counted: tuple[UUID, UUID]) -> None:
         async with database.transaction() as session:
-            await _look(session, deployment_id, model_id)
+            await _look(session, *counted)
+
+    await one_by_one([(one.deployment_id, one.model_id) for one in found], look_at, "drift.not_looked_at")
     return len(found)
 
 
@@ -100,7 +104,9 @@ def _summed(rows: Sequence[Any], layout: Layout) -> Counts:
 
 
 def _weigh(watch: DriftWatch, evidence: Evidence, found: Counts, moment: datetime) -> None:
-    before = np.frombuffer(watch.capital, dtype="<f8") if watch.capital else evidence.begin()
+    before = np.frombuffer(watch.capital, dtype="<f8")
+    if len(before) != evidence.size:  # the first look, or bets that an older version made
+        before = evidence.begin()
     elapsed = max(moment - watch.looked_at, FIRST)
     capital: Capital = evidence.after(before, found, elapsed)
     watch.capital, watch.looked_at = capital.astype("<f8").tobytes(), moment

@@ -17,6 +17,7 @@ from coreplex.monitoring.table import BinCount
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.platform.deferred_import import later
+from coreplex.platform.one_by_one import one_by_one
 
 EVERY_SECS = 5.0
 tend = later("coreplex.deployment.judging:tend")
@@ -53,8 +54,10 @@ async def look(database: Database) -> bool:
     async with database.transaction() as session:
         if not await session.scalar(_TRY_LOCK):
             return False
-        for runs, look_at in _TENDED:
-            if await session.scalar(runs):
-                await look_at(database)
-        await spans.join(database, now())
+        due = [look_at for there_is, look_at in _TENDED if await session.scalar(there_is)]
+        await one_by_one([*due, _join], lambda look_at: look_at(database), "monitor.look_failed")
     return True
+
+
+async def _join(database: Database) -> None:
+    await spans.join(database, now())

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import select, text
@@ -19,6 +20,12 @@ from tests.factories.served import Served
 def numbers(name: str, edges: Iterable[float]) -> Feature:
     bins = NumberBins(tuple(edges))
     return Feature(name, "number", bins, (0,) * bins.size, Column(name, ColumnType.float, "float64"))
+
+
+def trained(name: str, edges: Iterable[float], rows: int = 100) -> Feature:
+    """The same with so many rows of training in each bin."""
+    found = numbers(name, edges)
+    return replace(found, counts=(0, *[rows] * (found.bins.size - 3), 0, 0))
 
 
 def words(name: str, *levels: str) -> Feature:

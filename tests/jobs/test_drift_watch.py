@@ -20,9 +20,7 @@ async def seen(database: Database, served: Served) -> DriftWatch:
 
 async def test_each_count_is_evidence_once(database: Database, tmp_path: Path) -> None:
     served = await serve(database)
-    feature = counted.numbers("x", range(10))
-    trained = feature.__class__(feature.name, feature.kind, feature.bins, (0, *[100] * 10, 0, 0), feature.column)
-    await counted.keep(database, served, Layout((trained,)))
+    await counted.keep(database, served, Layout((counted.trained("x", range(10)),)))
     writer = InferenceWriter(database, tmp_path)
 
     async def ask(*rows: int, **arm: str) -> None:
@@ -46,4 +44,24 @@ async def test_each_count_is_evidence_once(database: Database, tmp_path: Path) -
     await spans.join(database, now() + timedelta(days=50))
     assert await watch.look(database) == 0
     assert ((await seen(database, served)).evidence, await counted.kept(served)) == (moved.evidence, before)
+    await writer.stop()
+
+
+async def test_what_cannot_be_looked_at_keeps_nobody_waiting(database: Database, tmp_path: Path) -> None:
+    """Bins beyond those of the layout, as of a file that was changed; and bets that an older version made begin anew."""
+    broken, sound = await serve(database), await serve(database)
+    writer = InferenceWriter(database, tmp_path)
+    for served in (broken, sound):
+        await counted.keep(database, served, Layout((counted.trained("x", range(10)),)))
+        await served.record(writer, {"x": 3})
+    await writer.flush()
+    await sound.run(f"UPDATE bin_counts SET bins = '{{99999}}' WHERE deployment_id = '{broken.deployment_id}'")
+    await watch.look(database)
+    assert (await seen(database, sound)).rows == 1
+    assert not await sound.run(f"SELECT FROM drift_watches WHERE deployment_id = '{broken.deployment_id}'")
+    await sound.run("UPDATE drift_watches SET capital = '\\x0000'::bytea || substring(capital FROM 3 FOR 14)")
+    await sound.record(writer, {"x": 4})
+    await writer.flush()
+    await watch.look(database)
+    assert (await seen(database, sound)).rows == 2
     await writer.stop()

@@ -1,0 +1,23 @@
+"""Work on one thing after the other, so that one that fails keeps none of the others waiting."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
+
+import structlog
+
+from coreplex.errors.tree import Unavailable
+
+Item = TypeVar("Item")
+
+log = structlog.get_logger(__name__)
+
+
+async def one_by_one(items: Iterable[Item], work: Callable[[Item], Awaitable[Any]], event: str) -> None:
+    """Do it for each. What fails is logged as `event`; only that the database is away, which is so for all, is raised."""
+    for item in items:
+        try:
+            await work(item)
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception(event, item=str(item))
