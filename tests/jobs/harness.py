@@ -112,7 +112,7 @@ async def unfinished(database: Database) -> int:
         return int(await session.scalar(query) or 0)
 
 
-async def until(condition: Callable[[], Coroutine[Any, Any, bool]], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], Coroutine[Any, Any, bool]], seconds: float = 60.0) -> None:
     """Wait until the condition holds; the database may be away meanwhile."""
     async with asyncio.timeout(seconds):
         while True:
