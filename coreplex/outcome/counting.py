@@ -10,6 +10,7 @@ from sqlalchemy import text, update
 from sqlmodel import col
 
 from coreplex.deployment.table import Arm, Loss, Rollout, RolloutKind, RolloutStatus
+from coreplex.engines.performance.spelling import spelled
 from coreplex.outcome.entries import Entry
 from coreplex.platform.database import WriteSession
 
@@ -60,18 +61,10 @@ Side = tuple[UUID, Arm, int | None]
 """One side of a rollout; of an A/B test a unit of it."""
 
 
-def _spelled(label: Any) -> str:
-    """A class as one and the same text, however its sender's JSON has it: true is the `True` of a file, too."""
-    if isinstance(label, float) and label.is_integer():
-        label = int(label)
-    said = str(label)
-    return said.lower() if said.lower() in {"true", "false"} else said
-
-
 def loss(entry: Entry, outcome: Any) -> float:
     """What an outcome costs the answer of an entry: 0 or 1 of a class, the absolute error of a number."""
     answer = entry.output["prediction"]
-    return float(_spelled(answer) != _spelled(outcome)) if entry.is_class else abs(float(answer) - float(outcome))
+    return float(spelled(answer) != spelled(outcome)) if entry.is_class else abs(float(answer) - float(outcome))
 
 
 def is_of(rollout: Rollout, entry: Entry) -> bool:
