@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from coreplex.account.cookies import session_cookie_name
 from coreplex.account.service import ensure_admin
 from coreplex.errors.tree import DomainError, Message, NotFound, Unavailable
-from coreplex.platform import heartbeat, open_files
+from coreplex.platform import heartbeat, open_files, tracing
 from coreplex.platform.heartbeat import Heartbeat
 from coreplex.platform.log import configure
 from coreplex.platform.memory import MemoryWatch
@@ -44,6 +44,7 @@ from edge.rate_memory import RateMemory
 from edge.request import exchange_of
 from edge.routing import TableRoute
 from edge.socket_protocol import DeadlineSocketProtocol
+from edge.tracing import Traced
 from rest_compat.adapter import rows
 from rest_compat.files import file_rows
 from rest_compat.inbox import inbox_rows
@@ -174,7 +175,8 @@ def _layers(services: Services, inner: ASGIApp) -> ASGIApp:
             allow_headers=SENT,
             expose_headers=EXPOSED,
         )
-    return OuterLayer(Compression(inner), services)
+    outer = OuterLayer(Compression(inner), services)
+    return Traced(outer) if services.settings.otel_exporter_otlp_endpoint else outer
 
 
 def _refusal(request: Request, error: DomainError) -> Response:
@@ -220,13 +222,23 @@ def main() -> None:
     gc.collect()
     gc.set_threshold(40_000, 10, 10)  # what lives for an answer ends with it; 10,000 such objects are five lists in work
     gc.freeze()  # the schema and the libraries stay; looking through them for garbage again and again costs every tenth request
+    _trace(settings)
     app = _made(settings)
     memory = MemoryWatch.of(app.state.services)
     memory.limit_allocations()
     server = Server(configuration(settings, app), heart, memory)
     server.run([_listening(settings, arguments.fd)])  # on uvloop where there is one; `asyncio.run` would not
+    tracing.stop()
     if server.outgrown:
         raise SystemExit(os.EX_TEMPFAIL)  # whoever supervises us starts another
+
+
+def _trace(settings: Settings) -> None:
+    try:
+        tracing.start(settings.otel_exporter_otlp_endpoint, "web")
+    except tracing.NotInstalled as missing:
+        log.critical("web.cannot_start", reason=str(missing))
+        raise SystemExit(1) from None
 
 
 def _made(settings: Settings) -> Starlette:

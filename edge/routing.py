@@ -18,10 +18,15 @@ RouteRow = tuple[str, str, Answer]
 """Method, path with `{parameters}`, what answers."""
 
 
+PATTERN = "route_pattern"
+"""Where a scope has the path of its row, with `{parameters}`."""
+
+
 class Leaf(NamedTuple):
     """What answers one method of one path."""
 
     answer: Answer
+    pattern: str
     names: Sequence[str]
     """Its parameters, in the order of the path."""
 
@@ -67,7 +72,7 @@ class TableRoute(BaseRoute):
             for part in path.split("/"):
                 node = node.step(part)
             names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-            node.leaves[method] = Leaf(answer, names)
+            node.leaves[method] = Leaf(answer, path, names)
             if method == "GET":
                 node.leaves.setdefault("HEAD", node.leaves[method])
 
@@ -77,6 +82,7 @@ class TableRoute(BaseRoute):
         for node, values in self.root.ends(scope["path"].split("/")):
             leaf = node.leaves.get(method)
             if leaf is not None:
+                scope[PATTERN] = leaf.pattern
                 scope["path_params"] = dict(zip(leaf.names, values, strict=True))
                 return leaf.answer
         return None

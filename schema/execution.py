@@ -3,7 +3,7 @@
 A document is parsed, validated and measured once and kept as an `Operation`, which runs compiled (docs/decisions/0013).
 """
 
-from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from typing import Any
@@ -29,6 +29,7 @@ from strawberry.execution import optimized_is_awaitable
 from strawberry.types.field import StrawberryField
 
 from coreplex.errors.tree import Message
+from coreplex.platform import tracing
 from coreplex.platform.answer_size import AnswerSize, AnswerTooLarge
 from coreplex.platform.permissions import Category, Permission
 from edge.caller import Caller
@@ -47,6 +48,8 @@ from schema.secret import Secrets
 from schema.shown import tell_types
 
 REMEMBERED_CHARS = 4_000
+FEW = 5
+"""Root fields that a span is named by."""
 MOST_COSTS = 64
 """Prices that are kept of an operation: one for each length of its pages that was asked for."""
 STAYS = Message("mutation_stays", "What the mutation changed stays changed.")
@@ -261,11 +264,22 @@ async def run(operation: Operation, variables: Coerced, caller: Caller) -> Execu
     caller.secret = caller.secret or operation.secret
     caller.size = AnswerSize(caller.services.settings.max_answer_bytes)
     try:
-        return await operation.compiled.run(variables, caller, caller.size)
+        if not tracing.is_on():
+            return await operation.compiled.run(variables, caller, caller.size)
+        return await _traced(operation, operation.compiled.run(variables, caller, caller.size))
     except AnswerTooLarge as error:
         if operation.kind is OperationType.MUTATION:
             raise AnswerTooLarge(error.message.then(STAYS)) from None
         raise
+
+
+async def _traced(operation: Operation, running: Awaitable[ExecutionResult]) -> ExecutionResult:
+    fields, kind = ",".join(name for name, _ in operation.root_fields[:FEW]), operation.kind.value
+    told = {"graphql.operation.type": kind, "graphql.operation.name": operation.name or "", "coreplex.fields": fields}
+    with tracing.span(f"graphql {kind} {fields}", "internal", told):
+        result = await running
+        tracing.describe(coreplex__graphql__errors=len(result.errors or ()))
+    return result
 
 
 async def subscribe(

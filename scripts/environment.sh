@@ -2,7 +2,7 @@
 #
 #   environment runtime|test
 #
-# EXTRAS=torch,h2o adds the optional parts of pyproject.toml. uv is used when it is there, venv and pip otherwise.
+# EXTRAS=torch,h2o,otel adds the optional parts of pyproject.toml. uv is used when it is there, venv and pip otherwise.
 # Nothing is removed that is installed already; a stamp, written last, says that the environment is whole.
 
 # Without byte code every start would compile a thousand files; the folder is ours to write to.
@@ -80,8 +80,8 @@ extra() {
     python_of_venv -c '
 import sys, tomllib
 extras = tomllib.load(open(sys.argv[1], "rb"))["project"]["optional-dependencies"]
-if sys.argv[2] not in ("torch", "h2o"):
-    sys.exit(f"EXTRAS knows torch and h2o, not {sys.argv[2]}")
+if sys.argv[2] not in ("torch", "h2o", "otel"):
+    sys.exit(f"EXTRAS knows torch, h2o and otel, not {sys.argv[2]}")
 print("\n".join(extras[sys.argv[2]]))' "$root/pyproject.toml" "$1"
 }
 

@@ -16,7 +16,7 @@ from dramatiq.worker import Worker as Threads
 from sqlalchemy import text
 
 from coreplex.job.timing import Timing
-from coreplex.platform import heartbeat, open_files
+from coreplex.platform import heartbeat, open_files, tracing
 from coreplex.platform.heartbeat import BEAT_SECS, Heartbeat
 from coreplex.platform.log import configure
 from coreplex.platform.services import Services
@@ -143,7 +143,13 @@ def main() -> None:
     os.umask(0o077)  # whatever is written is ours alone
     configure(settings.log_level)
     open_files.allow_many()
+    try:
+        tracing.start(settings.otel_exporter_otlp_endpoint, "worker")
+    except tracing.NotInstalled as missing:
+        log.critical("worker.cannot_start", reason=str(missing))
+        raise SystemExit(1) from None
     code = asyncio.run(serve(settings, timing, heart))
+    tracing.stop()
     # Not sys.exit: a thread stuck in a read from Redis would be waited for.
     os._exit(code)
 

@@ -21,6 +21,7 @@ from coreplex.job import kinds, service
 from coreplex.job.context import FenceLost, JobCancelled, JobContext
 from coreplex.job.table import Job
 from coreplex.job.timing import Timing
+from coreplex.platform import tracing
 from coreplex.platform.database import WriteSession, passing, persist
 from coreplex.platform.identifier import new_id
 from coreplex.platform.isolation import ChildCancelled, ChildCrashed, ChildError
@@ -107,7 +108,7 @@ class Attempt:
 
     async def go(self) -> None:
         self._log.info("job.started")
-        self._work = work = asyncio.ensure_future(kinds.kind_of(self.job.type).run(self.job, self.context))
+        self._work = work = asyncio.ensure_future(self._run())
         helpers = [asyncio.create_task(self._beat()), asyncio.create_task(self._flush())]
         try:
             await asyncio.wait({work})
@@ -116,6 +117,16 @@ class Attempt:
             for task in (work, *helpers):
                 task.cancel()
             await asyncio.gather(work, *helpers, return_exceptions=True)
+
+    async def _run(self) -> dict[str, Any] | None:
+        job = self.job
+        told: tracing.Attributes = {
+            "coreplex.job.id": str(job.id),
+            "coreplex.job.kind": job.type,
+            "coreplex.job.attempt": job.attempts,
+        }
+        with tracing.span(f"job {job.type}", "consumer", told, job.traceparent):
+            return await kinds.kind_of(job.type).run(job, self.context)
 
     def end(self, reason: Reason) -> None:
         """End the work from outside; its children die with it."""

@@ -21,6 +21,7 @@ from coreplex.job import kinds
 from coreplex.job.lifecycle import FollowsJob, JobStatus
 from coreplex.job.table import Job
 from coreplex.job.timing import Timing
+from coreplex.platform import tracing
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.identifier import new_id
 from coreplex.platform.listener import notify
@@ -75,6 +76,7 @@ async def enqueue(
         payload=payload or {},
         max_attempts=max_attempts or kinds.kind_of(kind).attempts,
         not_before=_from_now(delay.total_seconds()) if delay is not None else None,
+        traceparent=tracing.traceparent(),
     )
     session.add(job)
     await session.flush()

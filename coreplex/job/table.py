@@ -50,6 +50,8 @@ class Job(Lifecycle, table=True):
     max_attempts: int = 3
     token: UUID | None = None
     worker: str | None = Field(default=None, max_length=128)
+    traceparent: str | None = Field(default=None, max_length=64)
+    """Of the request that queued it, where traces are sent (`coreplex.platform.tracing`)."""
     lease_until: datetime | None = maybe_moment()
     not_before: datetime | None = maybe_moment()
     dispatched_at: datetime | None = maybe_moment()

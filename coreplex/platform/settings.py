@@ -260,12 +260,16 @@ class Settings(BaseSettings):
     engine_fallback: bool = Field(
         True, description="An engine that is not installed is replaced by the native one, with a warning. Off: 422."
     )
-    extras: Names = Field((), description="Optional parts `scripts/start` and `scripts/test` install: `torch`, `h2o`.")
+    extras: Names = Field((), description="Optional parts `scripts/start` and `scripts/test` install: `torch`, `h2o`, `otel`.")
     metrics_token: SecretStr | None = Field(
         None,
         min_length=16,
         description="What Prometheus sends as a bearer token to read `/metrics` (16 characters or more). Unset: only programs on "
         "this machine read it.",
+    )
+    otel_exporter_otlp_endpoint: Address | None = Field(
+        None,
+        description="Collector of OpenTelemetry that traces are sent to, `http://host:4318`; needs `EXTRAS=otel`. Unset: none.",
     )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Least level that is logged.")
 
