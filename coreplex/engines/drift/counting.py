@@ -4,7 +4,7 @@ A value is read as the model reads it, by the rules of the table's schema; whate
 a column of plain numbers or of known categories, is decided for all rows at once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import NoneType
 from typing import Any
 
@@ -19,7 +19,7 @@ from coreplex.engines.scoring.bundle import label_key
 from coreplex.engines.tabular.schema import Column
 
 Row = Mapping[str, Any]
-Read = Callable[[Sequence[Any]], Places]
+Values = NDArray[np.float64]
 
 _PLAIN = {int, float, NoneType}
 _REMEMBERED = 10_000
@@ -32,7 +32,7 @@ class RowCounter:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         inputs, self._answers = layout.parts[: len(layout.inputs)], layout.parts[len(layout.inputs) :]
-        self._inputs = [(part, _reading(part.feature)) for part in inputs]
+        self._inputs = [(part, _reader(part.feature)) for part in inputs]
 
     def count(self, rows: Sequence[Row], outputs: Sequence[Mapping[str, Any] | None]) -> Counts:
         """(size,) counts of n rows and their answers. A row without any column of the layout is not counted."""
@@ -42,12 +42,26 @@ class RowCounter:
         if there:
             for part, read in self._inputs:
                 name = part.feature.name
-                _add(vector, part, read([row.get(name, ABSENT) for row in there]))
+                _add(vector, part, read.places([row.get(name, ABSENT) for row in there]))
         answers = [output for output in outputs if output is not None and "prediction" in output]
         if answers:
             for part in self._answers:
                 _add(vector, part, _answered(part.feature, answers))
         return vector
+
+    def named(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows with the layout's columns under their own names."""
+        return [self._named(row) or row for row in rows]
+
+    def read(self, rows: Sequence[Row]) -> Iterator[tuple[Feature, Values | None, Places]]:
+        """Of each column the (n,) values of `named` rows, None of categories, and the (n,) places of their bins."""
+        for part, read in self._inputs:
+            raw = [row.get(part.feature.name, ABSENT) for row in rows]
+            if isinstance(read, _Numbers):
+                values = read.values(raw)
+                yield part.feature, values, read.bins.place(values)
+            else:
+                yield part.feature, None, read.places(raw)
 
     def _named(self, row: Row) -> Row | None:
         """The row with its columns under their own names; None where it has none of them."""
@@ -65,25 +79,25 @@ def _add(vector: Counts, part: Part, places: Places) -> None:
     vector[part.begin : part.begin + size] += np.bincount(places, minlength=size)
 
 
-def _reading(feature: Feature) -> Read:
-    """The function from n raw values of a column to their (n,) places."""
+def _reader(feature: Feature) -> "_Levels | _Numbers":
     bins, column = feature.bins, feature.column
     assert column is not None
-    if isinstance(bins, LevelBins):
-        return _Levels(bins, column).places
-    numbers = _Numbers(column)
-    return lambda raw: bins.place(numbers.values(raw))
+    return _Levels(bins, column) if isinstance(bins, LevelBins) else _Numbers(bins, column)
 
 
 class _Numbers:
     """Raw values as floats: numbers, moments in microseconds, lengths of texts; NaN for what is missing."""
 
-    def __init__(self, column: Column) -> None:
-        self._read, self._kind = reader(column), domain(column)
+    def __init__(self, bins: NumberBins, column: Column) -> None:
+        self.bins, self._read, self._kind = bins, reader(column), domain(column)
         self._plain = self._kind == "number" and column.dtype != "bool" and not column.missing
         self._memory: dict[str, float] = {}
 
-    def values(self, raw: Sequence[Any]) -> NDArray[np.float64]:
+    def places(self, raw: Sequence[Any]) -> Places:
+        """(n,) places of n raw values."""
+        return self.bins.place(self.values(raw))
+
+    def values(self, raw: Sequence[Any]) -> Values:
         """(n,) floats of n raw values."""
         if self._plain and set(map(type, raw)) <= _PLAIN:
             try:
@@ -115,7 +129,7 @@ class _Levels:
     """Raw values as places of categories."""
 
     def __init__(self, bins: LevelBins, column: Column) -> None:
-        self._bins, self._read = bins, reader(column)
+        self.bins, self._read = bins, reader(column)
         self._memory = {level: place for level, place in bins.known.items() if level and self._read(level) == level}
         self._most = len(self._memory) + _REMEMBERED
 
@@ -125,7 +139,7 @@ class _Levels:
         return np.array([memory[one] if type(one) is str and one in memory else self._place(one) for one in raw], dtype=np.int64)
 
     def _place(self, raw: Any) -> int:
-        place = int(self._bins.place([_canonical(self._read, raw)])[0])
+        place = int(self.bins.place([_canonical(self._read, raw)])[0])
         if type(raw) is str and len(self._memory) < self._most and len(raw) < 100:
             self._memory[raw] = place
         return place

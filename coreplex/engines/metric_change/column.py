@@ -1,0 +1,101 @@
+"""One column in two periods: its values in a few groups, and what of the later period the earlier one has nothing of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coreplex.engines.drift import distances
+from coreplex.engines.drift.bins import LevelBins, NumberBins, Places
+from coreplex.engines.drift.layout import Counts, Feature
+from coreplex.engines.metric_change.raking import Margin
+
+DECILES, LEVELS = 10, 20
+RARE = 0.005
+"""The share of a group in the earlier period below which it stands for no more than chance."""
+LEAST_MISSING = 0.01
+"""The least change of the share of missing values that is one."""
+
+
+@dataclass(frozen=True)
+class Period:
+    """A column in a period. `values`: (n,) of numbers; `places`: (n,) bins; `raw`: n values as they were sent."""
+
+    values: NDArray[np.float64] | None
+    places: Places
+    raw: Sequence[object]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A feature in the earlier (`before`) and the later period (`after`)."""
+
+    feature: Feature
+    before: Period
+    after: Period
+
+    @cached_property
+    def missing(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Of the rows of either period, whether the value is missing."""
+        gone = self.feature.bins.missing
+        return self.before.places == gone, self.after.places == gone
+
+    @cached_property
+    def missing_shares(self) -> tuple[float, float]:
+        first, second = self.missing
+        return float(first.mean()), float(second.mean())
+
+    @cached_property
+    def codes(self) -> tuple[Counts, Counts]:
+        """(n,) group of each row of either period, -1 where missing."""
+        size = self.feature.bins.size
+        first, second = (np.bincount(one.places, minlength=size) for one in (self.before, self.after))
+        order = _groups(self.feature, first, second)
+        order[self.feature.bins.missing] = -1
+        return order[self.before.places], order[self.after.places]
+
+    @cached_property
+    def counts(self) -> tuple[Counts, Counts]:
+        """(g,) rows of each group in either period, without the missing ones."""
+        size = max(int(one.max(initial=0)) for one in self.codes) + 1
+        first, second = (np.bincount(one[one >= 0], minlength=size) for one in self.codes)
+        return first, second
+
+    @property
+    def margin(self) -> Margin:
+        """What the rows of the earlier period that have a value must look like to be as the later ones."""
+        return Margin(self.codes[0], self.counts[1])
+
+    @property
+    def missing_p_value(self) -> float | None:
+        """That it is missing as often; None where the difference is a trifle."""
+        first, second = self.missing
+        if abs(self.missing_shares[1] - self.missing_shares[0]) < LEAST_MISSING:
+            return None
+        return distances.shares_differ((int(first.sum()), len(first)), (int(second.sum()), len(second))).p_value
+
+    @property
+    def unsupported(self) -> float:
+        """The share of the later values whose group the earlier period has (almost) nothing of."""
+        first, second = self.counts
+        rare = first < RARE * max(int(first.sum()), 1)
+        return float(second[rare].sum() / max(int(second.sum()), 1))
+
+
+def _groups(feature: Feature, first: Counts, second: Counts) -> Counts:
+    """(size,) group of each bin: what lies outside of all that training saw, or is new to it, is a group of its own."""
+    bins = feature.bins
+    if isinstance(bins, NumberBins):
+        inner = first[1 : bins.missing - 1] if first[1 : bins.missing - 1].sum() else second[1 : bins.missing - 1]
+        before = np.cumsum(inner) - inner / 2
+        order = 1 + np.minimum((before / max(int(inner.sum()), 1) * DECILES).astype(np.int64), DECILES - 1)
+        order = np.concatenate([[0], order, [DECILES + 1, 0]])
+    else:
+        assert isinstance(bins, LevelBins)
+        order = np.full(bins.size, LEVELS, dtype=np.int64)
+        ranked = np.argsort(-(first + second)[: len(bins.levels)], kind="stable")[:LEVELS]
+        order[ranked] = np.arange(len(ranked))
+        order[bins.unseen] = LEVELS + 1
+    return np.asarray(order, dtype=np.int64)

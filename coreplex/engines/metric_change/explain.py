@@ -1,0 +1,162 @@
+"""Splits the change of a metric between two periods into causes whose parts sum to it.
+
+Every cause is something of which the rows of the earlier period can be given what the later one has: how often values are
+missing, how a column's values lie, how often each outcome comes. With the causes of a coalition the metric is what it would have
+become by them alone; a cause's part is its Shapley value over all coalitions. What all of them together leave unexplained is the
+`rest`: that outcomes depend on the columns in another way than they did (concept drift), or columns on each other.
+
+Where the earlier period has rows of the kind, they are weighted (`raking`); where it has not, because a column stopped coming or
+holds what it never held, values are replaced and rows answered anew (`replacing`). Attribution of a change of performance to
+changes of distributions by Shapley values is that of Zhang et al. (2023); here without a causal graph.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from coreplex.engines.automl.evaluation.measures import Labels, Measure
+from coreplex.engines.metric_change import causes
+from coreplex.engines.metric_change.causes import Cause, Change
+from coreplex.engines.metric_change.column import Column
+from coreplex.engines.metric_change.judging import Answered, worth
+from coreplex.engines.metric_change.raking import rake
+from coreplex.engines.metric_change.replacing import Row, masked, with_values
+from coreplex.engines.metric_change.shapley import shapley
+
+MOST_FEATURES = 6
+"""Told one by one; further ones that have moved are one cause."""
+DRAWS = 200
+"""Of the bootstrap."""
+Answer = Callable[[Sequence[Row]], tuple[NDArray[np.float64], Labels]]
+"""What the model says to n rows: (n, k) probabilities or (n, 1) values, and (n,) class codes as decided."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """A period: n rows, with their columns under the model's names, and what was answered."""
+
+    rows: Sequence[Row]
+    answered: Answered
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a cause has done to the metric, in its unit. `replaced`: rows were answered anew for it."""
+
+    cause: Cause
+    features: tuple[str, ...]
+    effect: float
+    replaced: bool = False
+
+
+@dataclass(frozen=True)
+class Explained:
+    """`before` and `after`: the metric in either period; `std_error`: of the change, by bootstrap; `parts`: they sum to the
+    change, those that explain most of it first."""
+
+    before: float
+    after: float
+    std_error: float
+    parts: list[Part]
+
+    @property
+    def change(self) -> float:
+        """Of the metric, in its unit."""
+        return self.after - self.before
+
+
+def explain(
+    columns: Sequence[Column],
+    before: Side,
+    after: Side,
+    measure: Measure,
+    answer: Answer,
+    *,
+    replaceable: frozenset[str] | None = None,
+    seed: int = 0,
+) -> Explained | None:
+    """Explain how a metric changed; None where it is not defined in either period.
+
+    `columns`: how the inputs lie in both; `answer`: the model; `replaceable`: the columns it looks at, all where None is given.
+    """
+    draw = np.random.default_rng(seed)
+    game = _Game(before, measure, answer)
+    first, last = (float(worth(measure, one.answered, np.ones((1, len(one.rows))))[0]) for one in (before, after))
+    if not (np.isfinite(first) and np.isfinite(last)):
+        return None
+    used = frozenset(one.feature.name for one in columns) if replaceable is None else replaceable
+    changes = _changes(game, columns, before, after, used, draw)
+    found = shapley(game.values(changes))
+    parts = [Part(one.cause, one.features, effect, one.replaces) for one, effect in zip(changes, found.tolist(), strict=True)]
+    parts.append(Part(Cause.rest, (), last - first - float(found.sum())))
+    direction = 1.0 if last >= first else -1.0
+    parts.sort(key=lambda part: -direction * part.effect)
+    error = float(np.hypot(_std_error(measure, before.answered, draw), _std_error(measure, after.answered, draw)))
+    return Explained(first, last, error, parts)
+
+
+def _changes(
+    game: "_Game", columns: Sequence[Column], before: Side, after: Side, used: frozenset[str], draw: np.random.Generator
+) -> list[Change]:
+    missing = causes.missing_values(columns, used, draw)
+    found = causes.shifts(columns, used, draw)
+    if before.answered.y is not None and after.answered.y is not None:
+        width = before.answered.p.shape[1]
+        label = causes.label_shift(before.answered.y, after.answered.y, classes=width if width > 1 else 0)
+        found += [label] if label else []
+    kept = [one for one in found if one.replaces]
+    kept += causes.fewest([one for one in found if not one.replaces], len(before.rows))
+    return [*([missing] if missing else []), *_ranked(game, kept)]
+
+
+def _ranked(game: "_Game", shifts: list[Change]) -> list[Change]:
+    """Those that do most by themselves, and the others together."""
+    if len(shifts) <= MOST_FEATURES:
+        return shifts
+    alone = [abs(game.values([one])[1] - game.values([])[0]) for one in shifts]
+    order = np.argsort(-np.nan_to_num(alone), kind="stable").tolist()
+    return [*(shifts[at] for at in order[:MOST_FEATURES]), causes.together([shifts[at] for at in order[MOST_FEATURES:]])]
+
+
+class _Game:
+    """The metric of the earlier rows with any of the changes made to them."""
+
+    def __init__(self, before: Side, measure: Measure, answer: Answer) -> None:
+        self.before, self.measure, self.answer = before, measure, answer
+
+    def values(self, changes: Sequence[Change]) -> NDArray[np.float64]:
+        """(2^c,) of every coalition of c changes. Where the metric is not defined with one, it is as without its last change."""
+        coalitions = [[one for at, one in enumerate(changes) if number >> at & 1] for number in range(1 << len(changes))]
+        weights = np.stack([rake([m for one in made for m in one.margins], len(self.before.rows)) for made in coalitions])
+        replacing = [
+            frozenset(at for at, one in enumerate(changes) if one.replaces and number >> at & 1)
+            for number in range(len(coalitions))
+        ]
+        found = np.empty(len(coalitions))
+        for variant in set(replacing):
+            members = [number for number, one in enumerate(replacing) if one == variant]
+            answered = self._answered([changes[at] for at in sorted(variant)])
+            found[members] = worth(self.measure, answered, weights[members])
+        for number in range(1, len(found)):
+            if not np.isfinite(found[number]):
+                found[number] = found[number & ~(1 << (number.bit_length() - 1))]
+        return found
+
+    def _answered(self, changes: Sequence[Change]) -> Answered:
+        if not changes:
+            return self.before.answered
+        rows: Sequence[Row] = self.before.rows
+        for one in changes:
+            rows = with_values(rows, one.values)
+        for one in changes:
+            rows = masked(rows, one.gone)
+        p, predicted = self.answer(rows)
+        return Answered(p, predicted, self.before.answered.y)
+
+
+def _std_error(measure: Measure, answered: Answered, draw: np.random.Generator) -> float:
+    """Of a metric, by drawing the rows again (Efron 1979; with Poisson counts)."""
+    found = worth(measure, answered, draw.poisson(1.0, (DRAWS, len(answered.predicted))).astype(np.float64))
+    return float(np.nanstd(found, ddof=1))
