@@ -27,6 +27,8 @@ from coreplex.engines.metric_change.shapley import shapley
 
 MOST_FEATURES = 6
 """Told one by one; further ones that have moved are one cause."""
+NOISE = 2.0
+"""Standard errors of the change within which a rest is taken for chance."""
 DRAWS = 200
 """Of the bootstrap."""
 Answer = Callable[[Sequence[Row]], tuple[NDArray[np.float64], Labels]]
@@ -54,7 +56,7 @@ class Part:
 @dataclass(frozen=True)
 class Explained:
     """`before` and `after`: the metric in either period; `std_error`: of the change, by bootstrap; `parts`: they sum to the
-    change, those that explain most of it first."""
+    change, those that explain most of it first, and a rest within the noise last."""
 
     before: float
     after: float
@@ -90,11 +92,15 @@ def explain(
     changes = _changes(game, columns, before, after, used, draw)
     found = shapley(game.values(changes))
     parts = [Part(one.cause, one.features, effect, one.replaces) for one, effect in zip(changes, found.tolist(), strict=True)]
-    parts.append(Part(Cause.rest, (), last - first - float(found.sum())))
-    direction = 1.0 if last >= first else -1.0
-    parts.sort(key=lambda part: -direction * part.effect)
     error = float(np.hypot(_std_error(measure, before.answered, draw), _std_error(measure, after.answered, draw)))
-    return Explained(first, last, error, parts)
+    parts.append(Part(Cause.rest, (), last - first - float(found.sum())))
+    return Explained(first, last, error, _sorted(parts, last - first, NOISE * error))
+
+
+def _sorted(parts: list[Part], change: float, noise: float) -> list[Part]:
+    """Those that explain most of the change first; a rest that may be chance comes last."""
+    direction = 1.0 if change >= 0 else -1.0
+    return sorted(parts, key=lambda part: (part.cause is Cause.rest and abs(part.effect) <= noise, -direction * part.effect))
 
 
 def _changes(
