@@ -8,6 +8,7 @@ import argparse
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,7 @@ from coreplex.engines.automl.evaluation.metrics import decided
 from coreplex.engines.drift.layout import Layout, of_table
 from coreplex.engines.metric_change.causes import Cause
 from coreplex.engines.metric_change.explain import Explained, Side, explain
-from coreplex.engines.metric_change.judging import Answered
+from coreplex.engines.metric_change.judging import Answered, realised
 from coreplex.engines.metric_change.read import columns_of
 from coreplex.engines.tabular.schema import Column, ColumnType
 
@@ -44,12 +45,12 @@ class World(NamedTuple):
     def take(self, rows: NDArray[np.int64]) -> tuple[Frame, NDArray[Any]]:
         return {name: values[rows] for name, values in self.x.items()}, self.y[rows]
 
-    def answer(self, rows: Any) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def answer(self, rows: Any) -> Answered:
         matrix = encoded({name: np.array([row.get(name) for row in rows], dtype=object) for name in self.x})
         if not self.classes:
-            return self.model.predict(matrix)[:, None], np.zeros(len(matrix), dtype=np.int64)
+            return Answered(self.model.predict(matrix)[:, None], np.zeros(len(matrix), dtype=np.int64))
         p = self.model.predict_proba(matrix)
-        return p, decided(p)
+        return Answered(p, decided(p))
 
 
 def encoded(x: Frame) -> NDArray[np.float64]:
@@ -188,9 +189,9 @@ def asked(made: World, plant: Plant, draw: np.random.Generator) -> Explained:
         rows = [dict(zip(x, values, strict=True)) for values in zip(*(one.tolist() for one in x.values()), strict=True)]
         sides.append((rows, y))
     columns, *named = columns_of(made.layout, *(rows for rows, _ in sides))
-    before, after = (Side(rows, Answered(*made.answer(rows), y)) for rows, (_, y) in zip(named, sides, strict=True))
-    measure = measures.logloss if made.classes else measures.mae
-    found = explain(columns, before, after, measure, made.answer, seed=1)
+    before, after = (Side(rows, replace(made.answer(rows), y=y)) for rows, (_, y) in zip(named, sides, strict=True))
+    worth = realised(measures.logloss if made.classes else measures.mae)
+    found = explain(columns, before, after, worth, made.answer, seed=1)
     assert found is not None
     return found
 

@@ -11,16 +11,15 @@ changes of distributions by Shapley values is that of Zhang et al. (2023); here 
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.engines.automl.evaluation.measures import Labels, Measure
 from coreplex.engines.metric_change import causes
 from coreplex.engines.metric_change.causes import Cause, Change
 from coreplex.engines.metric_change.column import Column
-from coreplex.engines.metric_change.judging import Answered, worth
+from coreplex.engines.metric_change.judging import Answered, Worth
 from coreplex.engines.metric_change.raking import rake
 from coreplex.engines.metric_change.replacing import Row, masked, with_values
 from coreplex.engines.metric_change.shapley import shapley
@@ -31,8 +30,8 @@ NOISE = 2.0
 """Standard errors of the change within which a rest is taken for chance."""
 DRAWS = 200
 """Of the bootstrap."""
-Answer = Callable[[Sequence[Row]], tuple[NDArray[np.float64], Labels]]
-"""What the model says to n rows: (n, k) probabilities or (n, 1) values, and (n,) class codes as decided."""
+Answer = Callable[[Sequence[Row]], Answered]
+"""What the model says to n rows; that what was true is as before is seen to."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ def explain(
     columns: Sequence[Column],
     before: Side,
     after: Side,
-    measure: Measure,
+    worth: Worth,
     answer: Answer,
     *,
     replaceable: frozenset[str] | None = None,
@@ -84,15 +83,15 @@ def explain(
     `columns`: how the inputs lie in both; `answer`: the model; `replaceable`: the columns it looks at, all where None is given.
     """
     draw = np.random.default_rng(seed)
-    game = _Game(before, measure, answer)
-    first, last = (float(worth(measure, one.answered, np.ones((1, len(one.rows))))[0]) for one in (before, after))
+    game = _Game(before, worth, answer)
+    first, last = (float(worth(one.answered, np.ones((1, len(one.rows))))[0]) for one in (before, after))
     if not (np.isfinite(first) and np.isfinite(last)):
         return None
     used = frozenset(one.feature.name for one in columns) if replaceable is None else replaceable
     changes = _changes(game, columns, before, after, used, draw)
     found = shapley(game.values(changes))
     parts = [Part(one.cause, one.features, effect, one.replaces) for one, effect in zip(changes, found.tolist(), strict=True)]
-    error = float(np.hypot(_std_error(measure, before.answered, draw), _std_error(measure, after.answered, draw)))
+    error = float(np.hypot(_std_error(worth, before.answered, draw), _std_error(worth, after.answered, draw)))
     parts.append(Part(Cause.rest, (), last - first - float(found.sum())))
     return Explained(first, last, error, _sorted(parts, last - first, NOISE * error))
 
@@ -129,8 +128,8 @@ def _ranked(game: "_Game", shifts: list[Change]) -> list[Change]:
 class _Game:
     """The metric of the earlier rows with any of the changes made to them."""
 
-    def __init__(self, before: Side, measure: Measure, answer: Answer) -> None:
-        self.before, self.measure, self.answer = before, measure, answer
+    def __init__(self, before: Side, worth: Worth, answer: Answer) -> None:
+        self.before, self.worth, self.answer = before, worth, answer
 
     def values(self, changes: Sequence[Change]) -> NDArray[np.float64]:
         """(2^c,) of every coalition of c changes. Where the metric is not defined with one, it is as without its last change."""
@@ -144,7 +143,7 @@ class _Game:
         for variant in set(replacing):
             members = [number for number, one in enumerate(replacing) if one == variant]
             answered = self._answered([changes[at] for at in sorted(variant)])
-            found[members] = worth(self.measure, answered, weights[members])
+            found[members] = self.worth(answered, weights[members])
         for number in range(1, len(found)):
             if not np.isfinite(found[number]):
                 found[number] = found[number & ~(1 << (number.bit_length() - 1))]
@@ -158,11 +157,10 @@ class _Game:
             rows = with_values(rows, one.values)
         for one in changes:
             rows = masked(rows, one.gone)
-        p, predicted = self.answer(rows)
-        return Answered(p, predicted, self.before.answered.y)
+        return replace(self.answer(rows), y=self.before.answered.y)
 
 
-def _std_error(measure: Measure, answered: Answered, draw: np.random.Generator) -> float:
+def _std_error(worth: Worth, answered: Answered, draw: np.random.Generator) -> float:
     """Of a metric, by drawing the rows again (Efron 1979; with Poisson counts)."""
-    found = worth(measure, answered, draw.poisson(1.0, (DRAWS, len(answered.predicted))).astype(np.float64))
+    found = worth(answered, draw.poisson(1.0, (DRAWS, len(answered.predicted))).astype(np.float64))
     return float(np.nanstd(found, ddof=1))

@@ -1,6 +1,6 @@
-"""Metrics of rows under weights, by what came of them or by what their probabilities let expect."""
+"""Metrics of rows under weights, by what came of them or by what may be expected."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,41 +10,69 @@ from coreplex.engines.automl.evaluation.measures import Labels, Measure, Predict
 from coreplex.engines.metric_change.raking import Weights
 
 MOST_CELLS = 8_000_000
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Answered:
-    """n rows. p: (n, k) probabilities or (n, 1) values; predicted: (n,) class codes as decided; y: (n,) class codes or values, or
-    None where nobody knows: then each row is of each class with its probability, as confidence-based performance estimation has
-    it (Białek et al. 2023), which needs calibrated probabilities."""
+    """n rows. p: (n, k) probabilities or (n, 1) values; predicted: (n,) class codes as decided; y: (n,) class codes or values.
 
-    p: NDArray[np.float64]
+    Where nobody knows y, `chances`: (n, k) calibrated probabilities of classes, or `errors`: (2, n) absolute and squared errors
+    of numbers that are expected.
+    """
+
+    p: Floats
     predicted: Labels
-    y: NDArray[np.generic] | None
+    y: NDArray[np.generic] | None = None
+    chances: Floats | None = None
+    errors: Floats | None = None
 
 
-def worth(measure: Measure, answered: Answered, weights: Weights) -> NDArray[np.float64]:
-    """(b,) values of a metric under (b, n) weights; NaN where it is not defined."""
-    judged, chances = _judged(answered)
-    parts = [measure(judged, part if chances is None else _spread(part, chances)) for part in _parts(weights, answered)]
-    return np.concatenate(parts)
+Worth = Callable[[Answered, Weights], Floats]
+"""(b,) values of a metric of n rows under (b, n) weights; NaN where it is not defined."""
 
 
-def _judged(answered: Answered) -> tuple[Predictions, NDArray[np.float64] | None]:
-    if answered.y is not None:
-        return Predictions(answered.y, answered.p, answered.predicted), None
-    rows, classes = answered.p.shape
-    every = np.tile(np.arange(classes), rows)
-    p, predicted = np.repeat(answered.p, classes, axis=0), np.repeat(answered.predicted, classes)
-    return Predictions(every, p, predicted), answered.p
+def realised(measure: Measure) -> Worth:
+    """A metric of rows whose outcome is known."""
+
+    def worth(answered: Answered, weights: Weights) -> Floats:
+        assert answered.y is not None
+        judged = Predictions(answered.y, answered.p, answered.predicted)
+        return np.concatenate([measure(judged, part) for part in _parts(weights, 1)])
+
+    return worth
 
 
-def _spread(weights: Weights, chances: NDArray[np.float64]) -> Weights:
+def expected(measure: Measure) -> Worth:
+    """A metric of classes as it is to be expected: of rows each once for every class, weighted by its chance (CBPE)."""
+
+    def worth(answered: Answered, weights: Weights) -> Floats:
+        assert answered.chances is not None
+        rows, k = answered.chances.shape
+        every = Predictions(np.tile(np.arange(k), rows), np.repeat(answered.p, k, axis=0), np.repeat(answered.predicted, k))
+        return np.concatenate([measure(every, _spread(part, answered.chances)) for part in _parts(weights, k)])
+
+    return worth
+
+
+def expected_error(name: str) -> Worth:
+    """`mae`, `mse` or `rmse` as they are to be expected (DLE)."""
+
+    def worth(answered: Answered, weights: Weights) -> Floats:
+        assert answered.errors is not None
+        errors = answered.errors[0 if name == "mae" else 1]
+        mean = weights @ errors / weights.sum(axis=1)
+        return np.asarray(np.sqrt(np.maximum(mean, 0.0)) if name == "rmse" else mean, dtype=np.float64)
+
+    return worth
+
+
+def _spread(weights: Weights, chances: Floats) -> Weights:
     """(b, n k) weights of each row as each class."""
     return (weights[:, :, None] * chances).reshape(len(weights), -1)
 
 
-def _parts(weights: Weights, answered: Answered) -> Iterator[Weights]:
-    size = max(1, MOST_CELLS // max(answered.p.size, 1))
+def _parts(weights: Weights, times: int) -> Iterator[Weights]:
+    size = max(1, MOST_CELLS // max(weights.shape[1] * times, 1))
     for at in range(0, len(weights), size):
         yield weights[at : at + size]

@@ -1,0 +1,116 @@
+"""Why a metric changed: margins are reached, parts sum to the change, and planted causes are named first."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from coreplex.engines.automl.evaluation import measures
+from coreplex.engines.metric_change.causes import Cause
+from coreplex.engines.metric_change.explain import explain
+from coreplex.engines.metric_change.judging import Answered, expected, expected_error, realised
+from coreplex.engines.metric_change.raking import Margin, rake
+from coreplex.engines.metric_change.shapley import shapley
+from tests.benchmarks.metric_change import KINDS, World, asked, right, world
+
+
+@given(st.integers(0, 2**31), st.integers(2, 6), st.integers(2, 6))
+@settings(max_examples=50)
+def test_raking_reaches_the_margins_it_can(seed: int, first: int, second: int) -> None:
+    """With rows in every cell both margins are reached, and rows that are alike weigh alike."""
+    draw = np.random.default_rng(seed)
+    cells = np.array(list(itertools.product(range(first), range(second))) * 3)
+    wanted = [draw.integers(1, 50, size) for size in (first, second)]
+    weights = rake([Margin(cells[:, side], counts) for side, counts in enumerate(wanted)], len(cells))
+    assert weights.mean() == pytest.approx(1.0)
+    for side, counts in enumerate(wanted):
+        found = np.bincount(cells[:, side], weights, len(counts)) / weights.sum()
+        assert np.abs(found - counts / counts.sum()).max() < 2e-3
+    assert np.ptp(weights.reshape(3, -1), axis=0).max() < 1e-9
+
+
+def test_raking_leaves_what_no_row_is_of_and_rows_it_does_not_speak_of() -> None:
+    codes = np.array([0, 0, 0, 1, -1, -1])
+    weights = rake([Margin(codes, np.array([1, 1, 8]))], 6)
+    assert weights[:3].sum() == pytest.approx(weights[3])
+    assert weights[4:].sum() == pytest.approx(2.0)
+    assert (rake([Margin(codes, np.array([0, 0, 8]))], 6) == 1.0).all()
+
+
+def by_orders(worth: np.ndarray, players: int) -> list[float]:
+    """Shapley values by walking through every order."""
+    found = np.zeros(players)
+    for order in itertools.permutations(range(players)):
+        coalition = 0
+        for player in order:
+            found[player] += worth[coalition | 1 << player] - worth[coalition]
+            coalition |= 1 << player
+    return list(found / math.factorial(players))
+
+
+@given(st.integers(0, 5), st.integers(0, 2**31))
+@settings(max_examples=40)
+def test_shapley_values_are_the_mean_over_all_orders(players: int, seed: int) -> None:
+    worth = np.random.default_rng(seed).normal(size=1 << players)
+    found = shapley(worth)
+    assert list(found) == pytest.approx(by_orders(worth, players))
+    assert found.sum() == pytest.approx(worth[-1] - worth[0])
+
+
+def test_what_is_expected_is_the_mean_over_outcomes_that_are_drawn() -> None:
+    draw = np.random.default_rng(0)
+    chances = draw.dirichlet([1.0, 1.0, 1.0], 400)
+    answered = Answered(chances, chances.argmax(axis=1), chances=chances)
+    weights = draw.random((2, 400))
+    for measure in (measures.accuracy, measures.logloss):
+        drawn = [
+            realised(measure)(
+                Answered(chances, answered.predicted, (chances.cumsum(axis=1) < draw.random((400, 1))).sum(axis=1)), weights
+            )
+            for _ in range(400)
+        ]
+        assert expected(measure)(answered, weights) == pytest.approx(np.mean(drawn, axis=0), abs=0.01)
+    errors = Answered(np.ones((3, 1)), np.zeros(3, dtype=np.int64), errors=np.array([[1.0, 2.0, 3.0], [1.0, 4.0, 9.0]]))
+    assert expected_error("mae")(errors, np.array([[1.0, 1.0, 0.0]])) == pytest.approx([1.5])
+    assert expected_error("rmse")(errors, np.array([[1.0, 1.0, 0.0]])) == pytest.approx([math.sqrt(2.5)])
+
+
+@pytest.fixture(scope="module")
+def worlds() -> list[World]:
+    return [world(0), world(1)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_planted_cause_is_named_first(kind: str, worlds: list[World]) -> None:
+    """Of a table of classes or of numbers; over many by `tests/benchmarks/metric_change.md`."""
+    hits = []
+    for made in worlds:
+        draw = np.random.default_rng(5)
+        plant = KINDS[kind](made, draw)
+        found = asked(made, plant, draw)
+        assert sum(part.effect for part in found.parts) == pytest.approx(found.change)
+        if abs(found.change) >= 3 * found.std_error:
+            hits.append(right(plant, found))
+    assert hits.count(True) >= 1
+    assert hits.count(False) == 0 or kind == "labels shift"
+
+
+def test_nothing_that_has_changed_is_no_cause(worlds: list[World]) -> None:
+    """Two samples of the same: at most the rest, which is chance."""
+    from tests.benchmarks.metric_change import Plant, some
+
+    made, draw = worlds[0], np.random.default_rng(8)
+    found = asked(made, Plant(*some(made, draw), Cause.rest, None), draw)
+    assert len(found.parts) <= 2
+    assert found.parts[-1].cause is Cause.rest
+
+
+def test_a_metric_that_is_not_defined_has_no_causes(worlds: list[World]) -> None:
+    from coreplex.engines.metric_change.explain import Side
+
+    none = Answered(np.full((3, 2), 0.5), np.zeros(3, dtype=np.int64), np.zeros(3, dtype=np.int64))
+    side = Side([{}, {}, {}], none)
+    assert explain([], side, side, realised(measures.auc), worlds[0].answer) is None
