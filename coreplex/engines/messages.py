@@ -60,6 +60,8 @@ class ModelReport(TypedDict):
     bundle: StoredFile
     curves: StoredFile
     explanation: StoredFile
+    estimation: StoredFile
+    """What its metrics are estimated by without outcomes (`coreplex.engines.estimation.baseline`)."""
     predictions: NotRequired[StoredFile]
     """Out-of-fold predictions by row, where they were asked for."""
 

@@ -11,7 +11,7 @@ from sqlmodel import col
 
 from coreplex.engines.drift.layout import Feature, Layout
 from coreplex.model.table import Model
-from coreplex.monitoring.table import AnswerBaseline, FeatureBaseline
+from coreplex.monitoring.table import AnswerBaseline, EstimationBaseline, FeatureBaseline
 from coreplex.platform.database import ReadSession, WriteSession
 
 Documents = Sequence[Mapping[str, Any]]
@@ -26,6 +26,19 @@ async def keep_features(session: WriteSession, experiment_id: UUID, features: Do
 async def keep_answers(session: WriteSession, model_id: UUID, features: Documents) -> None:
     """Of a model that was just stored."""
     session.add(AnswerBaseline(model_id=model_id, features=[dict(one) for one in features]))
+
+
+async def keep_estimation(session: WriteSession, model_id: UUID, archive: bytes) -> None:
+    """Of a model that was just stored: by what its metrics are estimated once it serves."""
+    session.add(EstimationBaseline(model_id=model_id, archive=archive))
+
+
+async def estimation(session: ReadSession, model_id: UUID) -> bytes | None:
+    """What was kept; None of a model from before that was done."""
+    found: bytes | None = await session.scalar(
+        select(col(EstimationBaseline.archive)).where(col(EstimationBaseline.model_id) == model_id)
+    )
+    return found
 
 
 async def layouts(session: ReadSession, model_ids: Iterable[UUID]) -> dict[UUID, Layout]:

@@ -34,6 +34,18 @@ class AnswerBaseline(SQLModel, table=True):
     features: list[dict[str, Any]] = document(list)
 
 
+class EstimationBaseline(SQLModel, table=True):
+    """By what a model's metrics are estimated without outcomes, learned from its out-of-fold answers; never changed. Models from
+    before there was such a thing have none."""
+
+    __tablename__ = "estimation_baselines"
+    __bound__ = Bound("One of a model. Goes with it.")
+
+    model_id: UUID = Field(primary_key=True, sa_column_args=[ForeignKey("models.id", ondelete="CASCADE")])
+    archive: bytes = Field(sa_type=LargeBinary)
+    """As `coreplex.engines.estimation.baseline` packs it."""
+
+
 OF_DELETED = Rule("NOT EXISTS (SELECT FROM deployments d WHERE d.id = t.deployment_id)")
 TOO_OLD = Rule("t.span_secs > 0 AND t.began_at < :horizon", timedelta(days=KEPT_DAYS))
 """Not before they are joined, by which they come into the totals."""

@@ -32,6 +32,11 @@ class InferenceLog(SQLModel, table=True):
         Index("ix_inference_logs_request", "deployment_id", text("lower(request_id)")),
         Index("ix_inference_logs_failed", "deployment_id", "created_at", "id", postgresql_where=text("error IS NOT NULL")),
         Index("ix_inference_logs_arm", "deployment_id", "created_at", "id", "arm", postgresql_where=text("arm IS NOT NULL")),
+        Index(
+            "ix_inference_logs_outcome",
+            *("deployment_id", "created_at", "id", "model_id", "arm"),
+            postgresql_where=text("outcome IS NOT NULL"),
+        ),
         {"postgresql_partition_by": "LIST (retention_week)"},
     )
 

@@ -66,7 +66,8 @@ class Recorder:
             for part, _, filename, _ in FILES:
                 await self.context.storage.put(f"{prefix}/{filename}", Path(report[part]["path"]))
             await self._keep_inputs(report)
-            await self.context.save(lambda session: self._store(session, report, model_id, prefix))
+            archive = await asyncio.to_thread(Path(report["estimation"]["path"]).read_bytes)
+            await self.context.save(lambda session: self._store(session, report, model_id, prefix, archive))
         except BaseException:
             await self.context.storage.delete_all(prefix)
             raise
@@ -93,7 +94,7 @@ class Recorder:
             for part, kind, filename, content_type in FILES
         }
 
-    async def _store(self, session: WriteSession, report: ModelReport, model_id: UUID, prefix: str) -> None:
+    async def _store(self, session: WriteSession, report: ModelReport, model_id: UUID, prefix: str, estimation: bytes) -> None:
         if await session.get(Model, model_id) is not None:
             return  # stored already: the database went away after the commit and before it could say so
         rows = self._artifacts(report, prefix)
@@ -111,6 +112,7 @@ class Recorder:
         session.add(model)
         await session.flush()
         await baseline.keep_answers(session, model.id, report["answers"])
+        await baseline.keep_estimation(session, model.id, estimation)
         (await session.get_one(EngineRun, self.run.id)).models_trained += 1
         best = await model_service.rank(session, experiment)
         await event.append(

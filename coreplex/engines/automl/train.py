@@ -113,7 +113,9 @@ def prepare(request: Mapping[str, Any], config: AutoMLConfig, clock: Clock, prog
         matrices=Matrices(what, balance=config.balance_classes, memory=memory),
         clock=clock,
         board=Leaderboard(metric, engine=engine, prefix=request.get("name_prefix") or ""),
-        publisher=Publisher(folder, engine, metric, log, input_bins(what, folder), config.keep_cross_validation_predictions),
+        publisher=Publisher(
+            folder, engine, metric, log, input_bins(what, folder), config.keep_cross_validation_predictions, threads
+        ),
         report=report,
         log=log,
         warn=warn,

@@ -63,6 +63,11 @@ class RowCounter:
             else:
                 yield part.feature, None, read.places(raw)
 
+    def places(self, rows: Sequence[Row]) -> dict[str, Places]:
+        """By column the (n,) places of n rows; of a row without any column of the layout all are missing."""
+        known = [self._named(row) or {} for row in rows]
+        return {feature.name: places for feature, _, places in self.read(known)}
+
     def _named(self, row: Row) -> Row | None:
         """The row with its columns under their own names; None where it has none of them."""
         names = self.layout.names

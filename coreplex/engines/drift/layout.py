@@ -116,6 +116,31 @@ def _feature(column: Column, some: pl.Series, whole: pl.Series) -> Feature:
     return Feature(column.name, kind, bins, _counted(places, bins.size), column)
 
 
+def placed(features: Sequence[Feature], frame: pl.DataFrame) -> NDArray[np.int64]:
+    """(n, f) the place of each value of a table's columns in the bins of the features, which were made of such columns."""
+    seen = Canonical(frame)
+    places = [_places(feature, seen.series(feature.column)) for feature in features if feature.column is not None]
+    return np.column_stack(places) if places else np.empty((frame.height, 0), dtype=np.int64)
+
+
+def as_inputs(features: Sequence[Feature], places: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(n, f) places as numbers a model can learn from: NaN for what is missing, and for what training never saw."""
+    values = places.astype(np.float64)
+    for place, feature in enumerate(features):
+        bins = feature.bins
+        unknown = places[:, place] == bins.missing
+        if isinstance(bins, LevelBins):
+            unknown |= places[:, place] == bins.unseen
+        values[unknown, place] = np.nan
+    return values
+
+
+def _places(feature: Feature, values: pl.Series) -> NDArray[np.int64]:
+    if isinstance(feature.bins, LevelBins):
+        return feature.bins.place(values.to_list())
+    return feature.bins.place(as_numbers(values, feature.kind))
+
+
 def _levels(some: pl.Series, whole: pl.Series) -> LevelBins:
     """Ranked by the sample, with the rare ones that only the whole table has."""
     counts = dict.fromkeys(whole.drop_nulls().unique().to_list(), 0)

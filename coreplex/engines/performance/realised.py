@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from coreplex.engines.automl.evaluation import measures, metrics
-from coreplex.engines.automl.evaluation.measures import Predictions
+from coreplex.engines.automl.evaluation import metrics
+from coreplex.engines.automl.evaluation.measures import FURTHER, Measure, Predictions
 from coreplex.engines.automl.evaluation.metrics import HIGHER_IS_BETTER, Metrics
 from coreplex.engines.performance.spelling import spelled
 
@@ -28,6 +28,16 @@ Array = NDArray[np.float64]
 Task = Literal["binary", "multiclass", "regression"]
 Output = Mapping[str, Any]
 """An answer as it is served and logged: `prediction`, and of classes `probabilities` by their spelling."""
+
+
+class Figure(NamedTuple):
+    """A metric and its standard error, both in its unit; None where there is none."""
+
+    value: float | None
+    error: float | None = None
+
+
+Figures = dict[str, Figure]
 
 
 @dataclass(frozen=True)
@@ -69,10 +79,15 @@ class Judge:
             return cls("regression", (), quantile)
         return cls("binary" if len(classes) == 2 else "multiclass", tuple(classes))
 
+    @cached_property
+    def measures(self) -> Mapping[str, Measure]:
+        """The metrics there are, by name: those of the leaderboard, and of classes three more."""
+        return metrics.of_task(self.task, self.quantile) | ({} if self.task == "regression" else FURTHER)
+
     @property
     def names(self) -> tuple[str, ...]:
         """Of the metrics there are."""
-        return tuple(metrics.of_task(self.task, self.quantile))
+        return tuple(self.measures)
 
     @cached_property
     def codes(self) -> Mapping[str, int]:
@@ -107,13 +122,15 @@ class Judge:
         p, predicted = self.answers([out for place in both if (out := outputs[place]) is not None])
         return Rows(self.outcomes([outcomes[place] for place in both]), p, predicted, np.array(both, dtype=np.int64))
 
-    def _is_judged(self, output: Output | None, outcome: Any) -> bool:
+    def is_answer(self, output: Output | None) -> bool:
+        """Whether it is an answer of such a model."""
         answer = None if output is None else output.get("prediction")
-        if output is None or answer is None or outcome is None:
+        if output is None or answer is None:
             return False
-        if self.task != "regression":
-            return "probabilities" in output and spelled(answer) in self.codes
-        return all(not isinstance(one, str | bool) and isfinite(one) for one in (answer, outcome))
+        return _is_number(answer) if self.task == "regression" else "probabilities" in output and spelled(answer) in self.codes
+
+    def _is_judged(self, output: Output | None, outcome: Any) -> bool:
+        return self.is_answer(output) and outcome is not None and (self.task != "regression" or _is_number(outcome))
 
     def metrics(self, rows: Rows) -> Metrics:
         """All metrics by name; None for one that is not defined on these rows, all of them without any."""
@@ -122,7 +139,8 @@ class Judge:
         known = rows.take(rows.y != -1) if rows.unknown else rows
         found: Metrics = dict.fromkeys(self.names)
         if len(known):
-            found = metrics.evaluate(self.task, known.y, known.p, predicted=known.predicted, quantile=self.quantile)
+            judged, every = Predictions(known.y, known.p, known.predicted), np.ones((1, len(known)))
+            found = {name: defined(measure(judged, every)[0]) for name, measure in self.measures.items()}
         if rows.unknown:
             found["accuracy"] = float((rows.predicted == rows.y).mean())
         return found
@@ -130,6 +148,12 @@ class Judge:
     def metric(self, name: str, rows: Rows) -> float | None:
         """One metric; None where it is not defined on these rows. KeyError for a name that is none of `names`."""
         return self.metrics(rows)[name]
+
+    def figures(self, rows: Rows) -> Figures:
+        """All metrics by name, each with its standard error where there is one."""
+        return {
+            name: Figure(value, value if value is None else self.error(name, rows)) for name, value in self.metrics(rows).items()
+        }
 
     def error(self, name: str, rows: Rows) -> float | None:
         """The standard error of a metric on these rows, in its unit: the jackknife over twenty random groups (Tukey 1958).
@@ -139,8 +163,7 @@ class Judge:
             return None
         group = np.random.default_rng(len(known)).permutation(len(known)) % _GROUPS
         weights = (group[None, :] != np.arange(_GROUPS)[:, None]).astype(np.float64)
-        measure = measures.accuracy if name == "accuracy" else metrics.of_task(self.task, self.quantile)[name]
-        values = measure(Predictions(known.y, known.p, known.predicted), weights)
+        values = self.measures[name](Predictions(known.y, known.p, known.predicted), weights)
         if not np.isfinite(values).all():
             return None
         return float(np.sqrt((_GROUPS - 1) / _GROUPS * np.square(values - values.mean()).sum()))
@@ -149,11 +172,24 @@ class Judge:
 _GROUPS = 20
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+HIGHER = HIGHER_IS_BETTER | set(FURTHER)
+"""Metrics of which more is better; of the others less is."""
+
+
+def defined(value: float) -> float | None:
+    """The value of a metric; None where it is not defined."""
+    return float(value) if isfinite(value) else None
+
+
 def better(name: str, one: float, other: float) -> bool:
     """Whether the other value of a metric is better."""
-    return other > one if name in HIGHER_IS_BETTER else other < one
+    return other > one if name in HIGHER else other < one
 
 
 def worse_by(name: str, before: float, now: float) -> float:
     """By how much a metric has become worse, in its unit; below zero where it has become better."""
-    return before - now if name in HIGHER_IS_BETTER else now - before
+    return before - now if name in HIGHER else now - before

@@ -121,8 +121,39 @@ def f1(j: Predictions, w: Array) -> Array:
     """F1, 0 to 1: of the second class for two classes, else the macro average over classes that occur or are predicted."""
     hits, true, predicted = _counts(j, w)
     total = true + predicted
-    scores = np.divide(2.0 * hits, total, out=np.zeros_like(hits), where=total > 0)
-    return scores[:, 1] if scores.shape[1] == 2 else _over_classes(scores, total > 0)
+    return _of_second_or_all(_or_zero(2.0 * hits, total), total > 0)
+
+
+def precision(j: Predictions, w: Array) -> Array:
+    """Share of the rows predicted as a class that are of it, 0 to 1, averaged as `f1` is; 0 where none is predicted."""
+    hits, true, predicted = _counts(j, w)
+    return _of_second_or_all(_or_zero(hits, predicted), true + predicted > 0)
+
+
+def recall(j: Predictions, w: Array) -> Array:
+    """Share of the rows of a class that are predicted as it, 0 to 1, averaged as `f1` is; 0 where there is none."""
+    hits, true, predicted = _counts(j, w)
+    return _of_second_or_all(_or_zero(hits, true), true + predicted > 0)
+
+
+def specificity(j: Predictions, w: Array) -> Array:
+    """Share of the rows of other classes that are not predicted as a class, 0 to 1, averaged as `f1` is."""
+    hits, true, predicted = _counts(j, w)
+    others = true.sum(axis=1, keepdims=True) - true
+    return _of_second_or_all(_or_zero(others - (predicted - hits), others), true + predicted > 0)
+
+
+def _or_zero(above: Array, below: Array) -> Array:
+    return np.divide(above, below, out=np.zeros_like(above), where=below > 0)
+
+
+def _of_second_or_all(values: Array, present: NDArray[np.bool_]) -> Array:
+    """(b,) the second of two classes, else the mean of the present ones, of (b, k) values."""
+    return values[:, 1] if values.shape[1] == 2 else _over_classes(values, present)
+
+
+FURTHER: dict[str, Measure] = {"precision": precision, "recall": recall, "specificity": specificity}
+"""Metrics of classes that no leaderboard ranks by."""
 
 
 def mcc(j: Predictions, w: Array) -> Array:

@@ -7,8 +7,9 @@ The bundle is read back before it is announced, so that no model reaches the lea
 import hashlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,13 @@ import polars as pl
 from numpy.typing import NDArray
 
 from coreplex.engines.automl.data.task import Log, Task
-from coreplex.engines.automl.evaluation import curves, intervals, metrics
+from coreplex.engines.automl.evaluation import curves, intervals, measures, metrics
 from coreplex.engines.automl.trial.leaderboard import Finished
 from coreplex.engines.drift import layout
+from coreplex.engines.estimation import error_model
+from coreplex.engines.estimation.baseline import LEAST_ROWS, Estimation
+from coreplex.engines.estimation.class_calibration import ClassCalibration
+from coreplex.engines.estimation.error_model import ErrorModel
 from coreplex.engines.explain.importance import explain
 from coreplex.engines.messages import MetricInterval, ModelReport, StoredFile
 from coreplex.engines.scoring import bundle
@@ -46,6 +51,7 @@ class Publisher:
     log: Log
     inputs: StoredFile
     keep_predictions: bool = True
+    threads: int = 1
 
     def publish(self, model: Finished, explain_secs: float, rivals: Sequence[Finished] = ()) -> ModelReport:
         """Write one model; the manifest for `Report.model`. `explain_secs`: what the explanation may take; `rivals`: the models
@@ -74,6 +80,7 @@ class Publisher:
             "folds": len(task.plan.folds),
             "inputs": self.inputs,
             "answers": [feature.to_json() for feature in _answers(model)],
+            "estimation": _bytes(folder / "estimation.zip", self._estimation(model, explanation).dumps()),
             "bundle": {"path": str(written.path), "sha256": written.sha256, "size": written.size},
             "curves": _json(folder / "curves.json", _curves(model)),
             "explanation": _json(folder / "explanation.json", explanation),
@@ -90,6 +97,36 @@ class Publisher:
         shift, gains, later = {self.metric: luck}, _averaging_gains(model), task.plan.forward
         return intervals.intervals(judged, measures, model.per_fold, task.seed, shift=shift, gains=gains, later=later)
 
+    def _estimation(self, model: Finished, explanation: Mapping[str, Any]) -> Estimation:
+        """By what its metrics are estimated once it serves; a model is not given up where that cannot be learned."""
+        judged, promised = model.predictions, _promised(model)
+        if len(judged.y) < LEAST_ROWS:
+            return Estimation(len(judged.y), promised)
+        try:
+            if model.task.classification:
+                calibration = ClassCalibration.fit(judged.y.astype(np.int64), judged.p, model.task.seed)
+                return Estimation(len(judged.y), promised, calibration=calibration)
+            return Estimation(len(judged.y), promised, errors=self._errors(model, explanation))
+        except MemoryError:
+            raise
+        except Exception as error:
+            self.log(f"{model.name} without estimates of its metrics: {type(error).__name__}: {error}", "warning")
+            return Estimation(len(judged.y), promised)
+
+    def _errors(self, model: Finished, explanation: Mapping[str, Any]) -> ErrorModel:
+        task = model.task
+        features = _most_important(self._features, explanation)
+        judged = task.plan.validated
+        rows = judged[error_model.sample(len(judged), len(features), task.seed)]
+        places = layout.as_inputs(features, layout.placed(features, task.frame[rows]))
+        y = task.y[rows].astype(np.float64)
+        names = [feature.name for feature in features]
+        return ErrorModel.fit(names, places, model.oof[rows, 0], y, seed=task.seed, threads=self.threads)
+
+    @cached_property
+    def _features(self) -> tuple[layout.Feature, ...]:
+        return tuple(map(layout.Feature.from_json, orjson.loads(Path(self.inputs["path"]).read_bytes())))
+
     def _explanation(self, scorer: Scorer, task: Task, budget_secs: float) -> dict[str, Any]:
         """A model is not given up because it cannot be explained: then the file says why."""
         rows = _some_rows(task, _EXPLAINED)
@@ -100,6 +137,23 @@ class Publisher:
         except Exception as error:
             self.log(f"{scorer.manifest.algo} model without an explanation: {type(error).__name__}: {error}", "warning")
             return {"method": "none", "feature_importance": [], "shap": None, "error": str(error)}
+
+
+def _promised(model: Finished) -> metrics.Metrics:
+    """Every metric on the judged rows, those that nothing is ranked by as well."""
+    if not model.task.classification:
+        return model.metrics
+    every = np.ones((1, len(model.predictions.y)))
+    more = {name: float(measure(model.predictions, every)[0]) for name, measure in measures.FURTHER.items()}
+    return {**model.metrics, **{name: value if math.isfinite(value) else None for name, value in more.items()}}
+
+
+def _most_important(features: Sequence[layout.Feature], explanation: Mapping[str, Any]) -> list[layout.Feature]:
+    """The columns the model looks at, as far as its errors are learned from them: not all of very many."""
+    rank = {one["feature"]: place for place, one in enumerate(explanation["feature_importance"])}
+    ranked = sorted(features, key=lambda one: rank.get(one.name, len(rank)))[: error_model.MOST_COLUMNS]
+    kept = {one.name for one in ranked}
+    return [one for one in features if one.name in kept]
 
 
 def _manifest(model: Finished, engine: str) -> Manifest:
@@ -212,7 +266,11 @@ def _predictions(path: Path, model: Finished) -> StoredFile:
 
 
 def _json(path: Path, value: Any) -> StoredFile:
-    path.write_bytes(orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY))
+    return _bytes(path, orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def _bytes(path: Path, data: bytes) -> StoredFile:
+    path.write_bytes(data)
     return _stored(path)
 
 

@@ -1,0 +1,139 @@
+"""Rows of the inference log as one looks at how right they were: read, estimated, and summed up by time and by slice."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from coreplex.engines.drift.counting import RowCounter
+from coreplex.engines.drift.layout import Layout, as_inputs
+from coreplex.engines.estimation.baseline import Estimation
+from coreplex.engines.estimation.error_model import ErrorModel
+from coreplex.engines.performance.estimated import LEAST_ROWS, ByConfidence, ByErrors, Estimates
+from coreplex.engines.performance.realised import Figures, Judge, Rows
+from coreplex.engines.performance.slices import Slice, slices
+
+Text = str | None
+
+
+@dataclass(frozen=True)
+class Logged:
+    """n rows as the database has them, in JSON: `outputs`, `outcomes`, `inputs` (None where nobody needs them); and (n,) numbers
+    of their buckets."""
+
+    buckets: NDArray[np.int64]
+    outputs: Sequence[Text]
+    outcomes: Sequence[Text] = ()
+    inputs: Sequence[Text] = ()
+
+    def __len__(self) -> int:
+        return len(self.outputs)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is said of a part of the rows. `realised`: of `judged` rows with an outcome, `unknown` of which are a class the model
+    does not know; `estimated`: of `rows` rows, None where nothing can be said."""
+
+    realised: Figures
+    judged: int
+    unknown: int
+    estimated: Figures | None
+    rows: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Of all rows, by bucket, and by slice of the column that was asked for."""
+
+    whole: Part
+    buckets: Mapping[int, Part] = field(default_factory=dict)
+    slices: Sequence[tuple[Slice, Part]] = ()
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Rows with outcomes and rows that are estimated, each with (n,) numbers of what they are grouped by."""
+
+    judge: Judge
+    known: Rows
+    estimates: Estimates | None
+    size: int
+
+    def part(self, known: NDArray[Any], all_: NDArray[Any]) -> Part:
+        """Of the rows with outcomes `known`, and the estimated rows `all_`: (n,) of bool."""
+        rows, count = self.known.take(known), int(all_.sum())
+        estimated = self.estimates.figures(all_) if self.estimates is not None and count >= LEAST_ROWS else None
+        return Part(self.judge.figures(rows), len(rows), rows.unknown, estimated, count)
+
+
+def summarised(
+    judge: Judge,
+    estimation: Estimation | None,
+    layout: Layout | None,
+    known: Logged,
+    some: Logged,
+    *,
+    by_bucket: bool = False,
+    column: str | None = None,
+) -> Summary:
+    """`known`: rows with an outcome; `some`: a sample of all that were answered. `column`: of the layout, sliced by."""
+    reader = RowCounter(layout) if layout is not None else None
+    places = _places(reader, known) if column is not None and reader is not None else {}
+    judged = judge.rows([_json(one) for one in known.outputs], [_json(one) for one in known.outcomes])
+    all_places = _places(reader, some) if len(some.inputs) and reader is not None else {}
+    kept, estimates = _estimates(judge, estimation, layout, some, all_places)
+    sides = _Sides(judge, judged, estimates, len(kept))
+    whole = sides.part(np.ones(len(judged), dtype=bool), np.ones(len(kept), dtype=bool))
+    buckets = _grouped(sides, known.buckets[judged.places], some.buckets[kept]) if by_bucket else {}
+    found: list[tuple[Slice, Part]] = []
+    if column is not None and layout is not None:
+        names, of = slices(next(one for one in layout.inputs if one.name == column))
+        groups = of[places[column]][judged.places], of[all_places[column]][kept]
+        found = [(names[number], part) for number, part in _grouped(sides, *groups).items()]
+    return Summary(whole, buckets, found)
+
+
+def _grouped(sides: _Sides, known: NDArray[np.int64], all_: NDArray[np.int64]) -> dict[int, Part]:
+    groups = sorted({*known.tolist(), *all_.tolist()})
+    return {group: sides.part(known == group, all_ == group) for group in groups}
+
+
+def _json(text: Text) -> Any:
+    return None if text is None else orjson.loads(text)
+
+
+def _places(reader: RowCounter | None, rows: Logged) -> Mapping[str, NDArray[np.int64]]:
+    return {} if reader is None else reader.places([_json(one) or {} for one in rows.inputs])
+
+
+def _estimates(
+    judge: Judge, estimation: Estimation | None, layout: Layout | None, some: Logged, places: Mapping[str, NDArray[np.int64]]
+) -> tuple[NDArray[np.int64], Estimates | None]:
+    """The positions of the answers that can be read, and what is estimated of them; None where nothing can be."""
+    outputs = [_json(one) for one in some.outputs]
+    kept = np.array([place for place, one in enumerate(outputs) if judge.is_answer(one)], dtype=np.int64)
+    p, predicted = judge.answers([outputs[place] for place in kept])
+    if estimation is None:
+        return kept, None
+    if estimation.calibration is not None and judge.classes:
+        return kept, ByConfidence(p, estimation.calibration.apply(p), predicted)
+    if estimation.errors is not None and layout is not None and can_read(estimation.errors, layout):
+        return kept, _by_errors(estimation.errors, layout, {name: one[kept] for name, one in places.items()}, p)
+    return kept, None
+
+
+def can_read(errors: ErrorModel, layout: Layout) -> bool:
+    """Whether the layout has all columns that the model of errors reads."""
+    return layout.names.issuperset(errors.columns)
+
+
+def _by_errors(errors: ErrorModel, layout: Layout, places: Mapping[str, NDArray[np.int64]], p: NDArray[np.float64]) -> ByErrors:
+    features = {one.name: one for one in layout.inputs}
+    columns = [places[name] for name in errors.columns]
+    matrix = np.column_stack(columns) if columns else np.empty((len(p), 0), dtype=np.int64)
+    absolute, squared = errors.errors(as_inputs([features[name] for name in errors.columns], matrix), p[:, 0])
+    return ByErrors(absolute, squared, errors.absolute_deviation, errors.squared_deviation)
