@@ -17,6 +17,7 @@ from resolvers.context import Context
 from resolvers.deployment import canaries, input_schema, log_documents, log_file, shadows
 from resolvers.model import models
 from resolvers.monitoring import drift, metrics
+from resolvers.performance import performance
 from schema.common import name_warnings, published
 from schema.cost import INSIDE, PRICE
 from schema.deleted import DeletedFromProjectPayload
@@ -32,6 +33,7 @@ from schema.monitoring import DRIFT, TRAFFIC, DeploymentDrift, DeploymentMetrics
 from schema.node import node
 from schema.notice import Notice
 from schema.pagination import Connection, connection, nested
+from schema.performance import PERFORMANCE, DeploymentPerformance
 from schema.rollout import Rollout
 from schema.scalars import JSON, Long, Value
 from schema.serving import Prediction
@@ -203,6 +205,13 @@ class Deployment:
         "Whether it is asked what its model was trained on, and answers so.",
         graphql_type=DeploymentDrift | None,
         metadata={PRICE: DRIFT},
+    )
+    performance: DeploymentPerformance | None = guarded(
+        performance,
+        READ,
+        "How right its model is: metrics of known outcomes beside estimates without them, by time and by the values of a column.",
+        graphql_type=DeploymentPerformance | None,
+        metadata={PRICE: PERFORMANCE},
     )
     log_file: File | None = guarded(
         log_file,

@@ -106,6 +106,12 @@ def drifting(result: Any, _: Mapping[str, Any]) -> Any:
     return {"deployment_id": result["id"], **result["drift"]}
 
 
+def performing(result: Any, _: Mapping[str, Any]) -> Any:
+    found = result["performance"]
+    found["not_estimable"] = documents.sentence(found["not_estimable"])
+    return {"deployment_id": result["id"], **found}
+
+
 WINDOW = ("window", "until", "arm")
 ROWS = (
     Endpoint(
@@ -130,6 +136,7 @@ ROWS = (
     Endpoint("DELETE", ONE, "DeleteDeployment", shapes.ok),
     Endpoint("GET", f"{ONE}/schema", "DeploymentSchema", schema),
     Endpoint("GET", f"{ONE}/metrics", "DeploymentMetrics", watched, params=(*WINDOW, "bucket")),
+    Endpoint("GET", f"{ONE}/performance", "DeploymentPerformance", performing, params=(*WINDOW, "bucket", "slice_by")),
     Endpoint(
         "GET",
         f"{ONE}/drift",

@@ -82,9 +82,10 @@ def summarised(
 ) -> Summary:
     """`known`: rows with an outcome; `some`: a sample of all that were answered. `column`: of the layout, sliced by."""
     reader = RowCounter(layout) if layout is not None else None
-    places = _places(reader, known) if column is not None and reader is not None else {}
+    errors = estimation.errors if estimation is not None else None
+    places = _places(reader, known) if column is not None else {}
     judged = judge.rows([_json(one) for one in known.outputs], [_json(one) for one in known.outcomes])
-    all_places = _places(reader, some) if len(some.inputs) and reader is not None else {}
+    all_places = _places(reader, some) if column is not None or errors is not None else {}
     kept, estimates = _estimates(judge, estimation, layout, some, all_places)
     sides = _Sides(judge, judged, estimates, len(kept))
     whole = sides.part(np.ones(len(judged), dtype=bool), np.ones(len(kept), dtype=bool))

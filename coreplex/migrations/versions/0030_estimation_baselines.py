@@ -1,4 +1,4 @@
-"""By what metrics are estimated without outcomes; outcomes of the log, however long it is; alerts on a metric."""
+"""By what metrics are estimated without outcomes; an index of the rows of the log whose outcome is known."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,13 +25,8 @@ def upgrade() -> None:
     known = sa.text("outcome IS NOT NULL")
     columns = ["deployment_id", "created_at", "id", "model_id", "arm"]
     op.create_index("ix_inference_logs_outcome", LOG, columns, postgresql_where=known)
-    op.add_column("alerts", sa.Column("metric", sa.String(32), nullable=True))
-    op.add_column("alerts", sa.Column("basis", sa.String(32), nullable=True))
 
 
 def downgrade() -> None:
-    op.execute("DELETE FROM alerts WHERE kind = 'metric'")
-    for name in ("basis", "metric"):
-        op.drop_column("alerts", name)
     op.drop_index("ix_inference_logs_outcome", table_name=LOG)
     op.drop_table("estimation_baselines")

@@ -1,0 +1,126 @@
+"""How right a deployment is over REST: what outcomes say beside what is estimated without them, by time and by slice."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from math import sqrt
+from typing import Any
+from uuid import uuid4
+
+import polars as pl
+import pytest
+
+from tests.factories.experiment import ONE_MODEL, Lab, laboratory, leaves
+from tests.rest.test_deployment import deploy, one
+from tests.rest.test_monitoring import get
+from tests.rest.test_outcome import post
+from tests.rest.test_rollout import predict, until
+from tests.stack import Stack
+
+ROWS = pl.read_csv(leaves(300, seed=5)).drop("same", "empty").to_dicts()
+
+
+@pytest.fixture(scope="module")
+def lab(stack: Stack) -> Iterator[Lab]:
+    """Models of the label, which is not to be read off the amount."""
+    with laboratory(stack) as made:
+        made.models = models(made, config={**ONE_MODEL, "ignored_columns": ["amount"]})
+        yield made
+
+
+def models(lab: Lab, **wanted: Any) -> list[dict[str, Any]]:
+    experiment = lab.start(name=f"Try {wanted.get('target_column', 'label')}", **wanted)
+    assert lab.wait(experiment)["status"] == "succeeded"
+    return lab.models_of(experiment)
+
+
+def figures(part: dict[str, Any] | None) -> dict[str, Any]:
+    assert part is not None
+    return {figure["name"]: figure for figure in part["metrics"]}
+
+
+def ask(lab: Lab, deployment: str) -> tuple[str, list[Any]]:
+    """The request, and the answers; when they are counted."""
+    answer = predict(lab, deployment, [{name: row[name] for name in ("size", "weight", "kind")} for row in ROWS])
+    until(lambda: get(lab, deployment, "performance"), lambda found: found["answered_count"] == len(ROWS))
+    return answer["request_id"], [one["prediction"] for one in answer["predictions"]]
+
+
+def test_outcomes_stand_beside_estimates_and_what_was_promised(lab: Lab) -> None:
+    deployment = deploy(lab, str(uuid4()), "staging")
+    nothing = get(lab, deployment, "performance", window="10m", bucket="5m")
+    assert (nothing["answered_count"], nothing["realised"]["metrics"], nothing["estimated"]) == (0, [], None)
+    assert "fewer than 30" in nothing["not_estimable"]
+    assert len(nothing["buckets"]) in (2, 3)
+    request, answers = ask(lab, deployment)
+    early = get(lab, deployment, "performance")
+    assert (early["answered_count"], early["outcome_count"], early["not_estimable"]) == (300, 0, None)
+    assert (early["realised"]["row_count"], early["realised"]["metrics"]) == (0, [])
+    promised = {metric["name"]: metric["value"] for metric in early["promised"]}
+    estimated = figures(early["estimated"])
+    assert estimated["accuracy"]["value"] == pytest.approx(promised["accuracy"], abs=0.08)
+    assert estimated["auc"]["lower"] < estimated["auc"]["value"] < estimated["auc"]["upper"]
+    items = [{"request_id": request, "row_index": index, "outcome": row["label"]} for index, row in enumerate(ROWS[:200])]
+    post(lab, deployment, [*items, {"request_id": request, "row_index": 250, "outcome": "perhaps"}])
+    found = get(lab, deployment, "performance")
+    hits = sum(answer == row["label"] for answer, row in zip(answers[:200], ROWS, strict=False))
+    realised = figures(found["realised"])
+    assert (found["outcome_count"], found["realised"]["unknown_class_count"]) == (201, 1)
+    assert realised["accuracy"]["value"] == pytest.approx(hits / 201)
+    assert realised["accuracy"]["standard_error"] == pytest.approx(sqrt(hits / 201 * (1 - hits / 201) / 201), rel=0.6)
+    assert realised["logloss"]["higher_is_better"] is False
+    assert realised["accuracy"]["value"] == pytest.approx(estimated["accuracy"]["value"], abs=0.1)
+    assert figures(found["estimated"]) == estimated
+    assert sum(bucket["outcome_count"] for bucket in found["buckets"]) == 201
+    assert sum(bucket["answered_count"] for bucket in found["buckets"]) == 300
+    (full,) = [bucket for bucket in found["buckets"] if bucket["answered_count"]]
+    assert figures(full["realised"])["accuracy"]["value"] == realised["accuracy"]["value"]
+    assert get(lab, deployment, "performance", arm="shadow")["answered_count"] == 0
+
+
+def test_the_worst_slice_comes_first(lab: Lab) -> None:
+    deployment = deploy(lab, str(uuid4()), "staging")
+    request, answers = ask(lab, deployment)
+    wrong = {"yes": "no", "no": "yes"}
+    said = [wrong[answer] if row["kind"] == "b" else answer for answer, row in zip(answers, ROWS, strict=True)]
+    post(lab, deployment, [{"request_id": request, "row_index": i, "outcome": one} for i, one in enumerate(said)])
+    found = get(lab, deployment, "performance", slice_by="kind")
+    assert [one["label"] for one in found["slices"]][0] == "b"
+    assert {one["level"] for one in found["slices"]} == {"a", "b", "c"}
+    worst = figures(found["slices"][0]["realised"])
+    assert (worst["accuracy"]["value"], found["slices"][0]["realised"]["row_count"]) == (0, sum(r["kind"] == "b" for r in ROWS))
+    ranges = get(lab, deployment, "performance", slice_by="size")["slices"]
+    assert sum(one["estimated"]["row_count"] for one in ranges if one["estimated"]) <= 300
+    assert sum(one["realised"]["row_count"] for one in ranges) == 300
+    for one_range in ranges:
+        inside = [r for r in ROWS if (one_range["lower"] or -1) < r["size"] <= (one_range["upper"] or 99)]
+        assert one_range["realised"]["row_count"] == len(inside), one_range["label"]
+
+
+def test_of_numbers_errors_are_estimated(lab: Lab) -> None:
+    numbers = models(lab, target_column="amount", problem_type="regression", config={**ONE_MODEL, "ignored_columns": ["label"]})
+    deployment = deploy(replace(lab, models=numbers), "numbers", "staging")
+    request, answers = ask(lab, deployment)
+    items = [{"request_id": request, "row_index": index, "outcome": row["amount"]} for index, row in enumerate(ROWS)]
+    post(lab, deployment, items)
+    found = get(lab, deployment, "performance", slice_by="weight")
+    realised, estimated = figures(found["realised"]), figures(found["estimated"])
+    errors = [abs(answer - row["amount"]) for answer, row in zip(answers, ROWS, strict=True)]
+    assert realised["mae"]["value"] == pytest.approx(sum(errors) / 300)
+    assert set(estimated) == {"mae", "mse", "rmse"}
+    promised = {metric["name"]: metric["value"] for metric in found["promised"]}
+    for name in ("mae", "rmse"):
+        assert estimated[name]["value"] == pytest.approx(promised[name], rel=0.35)
+        assert estimated[name]["value"] == pytest.approx(realised[name]["value"], rel=0.4)
+    assert found["slices"]
+
+
+@pytest.mark.parametrize(
+    ("params", "key"),
+    [({"slice_by": "sizes"}, "slice_by"), ({"window": "1x"}, "window"), ({"window": "4h", "bucket": "1m"}, "bucket")],
+)
+def test_what_cannot_be_told_is_refused_by_its_name(lab: Lab, params: dict[str, str], key: str) -> None:
+    refused = get(lab, deploy(lab, str(uuid4()), "staging"), "performance", 422, **params)
+    assert refused["detail"][0]["loc"] == ["query", key]
+    if key == "slice_by":
+        assert "'size'" in refused["detail"][0]["msg"]
+    assert lab.client.get(one("00000000-0000-4000-8000-000000000000") + "/performance").status_code == 404
