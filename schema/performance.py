@@ -71,8 +71,8 @@ class RealisedPerformance:
 
 @strawberry.type(
     description="How right answers probably were, outcomes or not: of classes by how sure the answers are, calibrated on "
-    "out-of-fold answers (as CBPE does); of numbers by a model of the out-of-fold errors (as DLE does). It sees what moved inputs "
-    "do; it does not see when the same row begins to have another truth: only outcomes show that."
+    "out-of-fold answers (as CBPE does); of numbers by a model of the out-of-fold errors (as DLE does). It sees what moved "
+    "inputs do; it does not see when the same row begins to have another truth: only outcomes show that."
 )
 class EstimatedPerformance:
     row_count: Long = computed(Long, lambda part, _: part.rows, "Rows it is of: all that were answered, of very many a sample.")

@@ -108,7 +108,7 @@ async def performance(
 ) -> Performance:
     """Of the model it has now. `column`: sliced by its values. Raises Invalid for buckets it cannot have, and unknown columns."""
     moment = now()
-    step = _step(bucket, period, moment)
+    step = bucket_of(bucket, period, spans.BINS.finest(moment - period.since), MOST_BUCKETS)
     period = spans.BINS.whole(period, moment, step)
     subject = await subject_of(session, deployment)
     if column is not None:
@@ -148,15 +148,6 @@ async def performance(
 
 
 NOTHING = Part({}, 0, 0, None, 0)
-
-
-def _step(bucket: str | None, period: Period, moment: datetime) -> timedelta:
-    step = bucket_of(bucket, period, spans.BINS.finest(moment - period.since))
-    if period.length / step > MOST_BUCKETS:
-        raise Invalid.field(
-            Message("too_many_buckets", "makes more than {most} of the window; ask for longer ones", most=MOST_BUCKETS), "bucket"
-        )
-    return step
 
 
 def _require_column(layout: Layout | None, column: str) -> None:

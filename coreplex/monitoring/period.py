@@ -56,18 +56,18 @@ def period(window: str, until: datetime | None, moment: datetime, name: str = "w
         raise Invalid.field(Message("before_all_time", "lies before all times there are"), "until") from None
 
 
-def bucket_of(asked: str | None, whole: Period, finest: timedelta) -> timedelta:
+def bucket_of(asked: str | None, whole: Period, finest: timedelta, most: int = MOST_BUCKETS) -> timedelta:
     """How long the buckets of a period are: as asked, or such that they are few. `finest`: what counts of its age are kept in.
 
-    Raises Invalid for too many buckets, or finer ones than there are counts.
+    Raises Invalid for more than `most` buckets, or finer ones than there are counts.
     """
     if asked is None:
         steps = [timedelta(seconds=step) for step in STEPS]
         return next((step for step in steps if step >= finest and whole.length / step <= FEW_BUCKETS), steps[-1])
     length = length_of(asked, "bucket")
-    if whole.length / length > MOST_BUCKETS:
+    if whole.length / length > most:
         raise Invalid.field(
-            Message("too_many_buckets", "makes more than {most} of the window; ask for longer ones", most=MOST_BUCKETS), "bucket"
+            Message("too_many_buckets", "makes more than {most} of the window; ask for longer ones", most=most), "bucket"
         )
     if length < finest or length % finest:
         raise Invalid.field(

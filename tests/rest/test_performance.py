@@ -84,7 +84,7 @@ def test_the_worst_slice_comes_first(lab: Lab) -> None:
     said = [wrong[answer] if row["kind"] == "b" else answer for answer, row in zip(answers, ROWS, strict=True)]
     post(lab, deployment, [{"request_id": request, "row_index": i, "outcome": one} for i, one in enumerate(said)])
     found = get(lab, deployment, "performance", slice_by="kind")
-    assert [one["label"] for one in found["slices"]][0] == "b"
+    assert found["slices"][0]["label"] == "b"
     assert {one["level"] for one in found["slices"]} == {"a", "b", "c"}
     worst = figures(found["slices"][0]["realised"])
     assert (worst["accuracy"]["value"], found["slices"][0]["realised"]["row_count"]) == (0, sum(r["kind"] == "b" for r in ROWS))
