@@ -11,6 +11,7 @@ from coreplex.deployment.table import Arm, DeploymentStatus, Stage, Strategy
 from coreplex.deployment.table import Deployment as Row
 from coreplex.errors.tree import NotFound
 from coreplex.platform.permissions import READ, WRITE, Permission, Role, Scope
+from coreplex.retraining.service import RUNS
 from coreplex.serving.log.listing import LOGS, visible
 from coreplex.serving.table import InferenceLog
 from resolvers.context import Context
@@ -18,6 +19,7 @@ from resolvers.deployment import canaries, input_schema, log_documents, log_file
 from resolvers.model import models
 from resolvers.monitoring import drift, metrics
 from resolvers.performance import performance
+from resolvers.retraining import challengers, policies
 from schema.common import name_warnings, published
 from schema.cost import INSIDE, PRICE
 from schema.deleted import DeletedFromProjectPayload
@@ -34,6 +36,7 @@ from schema.node import node
 from schema.notice import Notice
 from schema.pagination import Connection, connection, nested
 from schema.performance import PERFORMANCE, DeploymentPerformance
+from schema.retraining import RetrainPolicy, RetrainRun
 from schema.rollout import Rollout
 from schema.scalars import JSON, Long, Value
 from schema.serving import Prediction
@@ -225,6 +228,16 @@ class Deployment:
         LOGS,
         "The inference log of the last `logDays`, or else `INFERENCE_LOG_DAYS` (90, unless the server is set otherwise), newest "
         "first.",
+    )
+    retrain_policy: RetrainPolicy | None = loaded(
+        RetrainPolicy | None,
+        policies,
+        by_id,
+        "When it is retrained by itself, and what that may cost; null when nobody has said.",
+    )
+    retrain_runs: Connection[RetrainRun] = nested(RUNS, "Its retrainings, newest first.")
+    challenger: Model | None = loaded(
+        Model | None, challengers, by_id, "What its last retraining has made, as long as it serves another model."
     )
     prediction_batches: Connection[Batches] = nested(BATCHES_OF_DEPLOYMENTS, "The batches of predictions asked of it.")
 

@@ -20,6 +20,7 @@ from resolvers import model as resolve
 from resolvers.deployment import model_stages, serving_stages
 from resolvers.experiment import experiments
 from resolvers.project import projects
+from resolvers.retraining import challenged
 from schema.common import key, named_enum, published
 from schema.cost import PRICE, Price
 from schema.curve import Curves
@@ -185,6 +186,7 @@ def _serves(stage: str, description: str) -> Any:
 
 
 Deployments = Annotated["Deployment", strawberry.lazy("schema.deployment")]
+Challenged = Annotated["Deployment", strawberry.lazy("schema.deployment")]
 Batches = Annotated["PredictionBatch", strawberry.lazy("schema.batch")]
 
 
@@ -249,6 +251,12 @@ class Model:
     prediction_batches: Connection[Batches] = nested(BATCHES_OF_MODELS, "The batches of predictions it made.")
     rank: int = strawberry.field(description="Place on the leaderboard, from 1.")
     is_best: bool = strawberry.field(description="Whether it leads its experiment.")
+    challenger_of: Challenged | None = loaded(
+        Challenged | None,
+        challenged,
+        by_id,
+        "The deployment whose last retraining has made it to be tried, as long as another model serves there.",
+    )
     is_production: bool = _serves("production", "Whether an active production deployment serves it.")
     is_staging: bool = _serves("staging", "Whether an active staging deployment serves it.")
     training_time_secs: float = strawberry.field(description="Seconds its training took.")

@@ -34,6 +34,7 @@ from schema.outcome import OutcomeMutation
 from schema.payload import own_payloads
 from schema.project import ProjectMutation, ProjectQuery
 from schema.promotion_gate import PromotionGateMutation
+from schema.retraining import RetrainMutation, RetrainQuery
 from schema.rollout import RolloutMutation, RolloutQuery
 from schema.scalars import SCALARS
 from schema.search import SearchQuery
@@ -60,6 +61,7 @@ class Query(
     AbTestQuery,
     WebhookQuery,
     AlertQuery,
+    RetrainQuery,
     JobQuery,
     NodeQuery,
     SearchQuery,
@@ -84,6 +86,7 @@ class Mutation(
     AbTestMutation,
     WebhookMutation,
     AlertMutation,
+    RetrainMutation,
     JobMutation,
 ):
     pass

@@ -14,8 +14,10 @@ from coreplex.account import one_time
 from coreplex.account.table import Mail, User
 from coreplex.job import service as job
 from coreplex.job.table import Job
+from coreplex.membership.table import Membership
 from coreplex.platform.clock import now
-from coreplex.platform.database import WriteSession
+from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.permissions import Role
 from coreplex.platform.settings import Settings
 
 ENTITY = "mail"
@@ -35,6 +37,14 @@ async def post(session: WriteSession, settings: Settings, recipient: str, subjec
     if settings.smtp_url is not None:
         await _enqueue(session, mail.id)
     return mail
+
+
+async def editors_of(session: ReadSession, project_id: UUID) -> list[str]:
+    """The addresses of a project's owner, and of who may change something in it, as far as they are confirmed."""
+    editing = col(Membership.project_id) == project_id, col(Membership.role) != Role.viewer
+    members = select(col(Membership.user_id)).where(*editing)
+    query = select(col(User.email)).where(col(User.id).in_(members), col(User.email_verified_at).is_not(None))
+    return list((await session.scalars(query.order_by(col(User.email)))).all())
 
 
 async def enqueue_waiting(session: WriteSession) -> int:

@@ -1,19 +1,13 @@
 """The job of alerts: mails to the people of the project."""
 
-from sqlalchemy import select
-from sqlmodel import col
-
-from coreplex.account.mail import post
-from coreplex.account.table import User
+from coreplex.account.mail import editors_of, post
 from coreplex.alert.table import Alert, AlertEvent
 from coreplex.alert.telling import MAIL
 from coreplex.deployment.table import Deployment
 from coreplex.job.context import JobContext
 from coreplex.job.kinds import JobKind, declare
 from coreplex.job.table import Job
-from coreplex.membership.table import Membership
 from coreplex.platform.database import WriteSession
-from coreplex.platform.permissions import Role
 
 
 async def _mail(session: WriteSession, job: Job, context: JobContext) -> int:
@@ -25,18 +19,10 @@ async def _mail(session: WriteSession, job: Job, context: JobContext) -> int:
     lines = [f"The alert “{alert.name}” on the deployment “{deployment.name}” is {event.state}."]
     lines += [str(one) for one in (event.reason, event.waiting_cost) if one is not None]
     lines.append(f"{context.settings.base_url}/api/mlops/alerts/{alert.id}/events tells what became of it.")
-    recipients = await _recipients(session, alert)
+    recipients = await editors_of(session, alert.project_id)
     for address in recipients:
         await post(session, context.settings, address, f"{alert.name}: {event.state}", "\n\n".join(lines) + "\n")
     return len(recipients)
-
-
-async def _recipients(session: WriteSession, alert: Alert) -> list[str]:
-    """Of the owner, and of who may change something in the project."""
-    editing = col(Membership.project_id) == alert.project_id, col(Membership.role) != Role.viewer
-    members = select(col(Membership.user_id)).where(*editing)
-    query = select(col(User.email)).where(col(User.id).in_(members), col(User.email_verified_at).is_not(None))
-    return list((await session.scalars(query.order_by(col(User.email)))).all())
 
 
 async def mail(job: Job, context: JobContext) -> dict[str, int]:

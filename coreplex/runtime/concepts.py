@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 CONCEPTS = (
     "project",
+    "retraining",
     "training",
     "ab_test",
     "outcome",

@@ -1,4 +1,5 @@
-"""What is looked at every few seconds in whatever one process: rollouts and A/B tests that go on by themselves, data that move.
+"""What is looked at every few seconds in whatever one process: rollouts and A/B tests that go on by themselves, data that move,
+retrainings that it is time for.
 
 Each worker runs it; the one that has the lock of PostgreSQL looks, and another one takes over when it is gone.
 """
@@ -18,12 +19,14 @@ from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.platform.deferred_import import later
 from coreplex.platform.one_by_one import one_by_one
+from coreplex.retraining import queries as retraining
 
 EVERY_SECS = 5.0
 tend = later("coreplex.deployment.judging:tend")
 tend_tests = later("coreplex.ab_test.judging:tend")
 watch = later("coreplex.monitoring.watch:look")
 tend_alerts = later("coreplex.alert.judging:tend")
+tend_retraining = later("coreplex.retraining.tending:tend")
 """They work with SciPy: while no canary and no test runs, and nothing is asked, a worker is small."""
 
 
@@ -33,7 +36,13 @@ def _runs(kind: RolloutKind) -> Any:
 
 _COUNTED = select(exists().where(col(BinCount.is_new)))
 _DUE = select(exists().where(col(Alert.is_enabled), col(Alert.next_look_at) <= func.now()))
-_TENDED = ((_runs(RolloutKind.canary), tend), (_runs(RolloutKind.ab_test), tend_tests), (_COUNTED, watch), (_DUE, tend_alerts))
+_TENDED = (
+    (_runs(RolloutKind.canary), tend),
+    (_runs(RolloutKind.ab_test), tend_tests),
+    (_COUNTED, watch),
+    (_DUE, tend_alerts),
+    (retraining.WAITING, tend_retraining),
+)
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('monitor', 0))")
 
 log = structlog.get_logger(__name__)

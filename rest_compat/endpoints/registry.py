@@ -9,6 +9,11 @@ from rest_compat.endpoint import Endpoint
 PROJECT = "/api/mlops/projects/{project_id}"
 
 
+def _registered(found: dict[str, Any]) -> dict[str, Any]:
+    found["challenger_of"] = documents.maybe(found["challenger_of"], lambda deployment: deployment["id"])
+    return documents.model(found)
+
+
 def gate(result: Any, _: Mapping[str, Any]) -> Any:
     return {"promotion_gate": result}
 
@@ -22,7 +27,7 @@ ROWS = (
         "GET",
         f"{PROJECT}/registry",
         "ListRegistry",
-        shapes.page_of(documents.model),
+        shapes.page_of(_registered),
         paged=True,
         params=("experiment_id", "is_production"),
         into={

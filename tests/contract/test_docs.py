@@ -147,6 +147,16 @@ def test_how_a_deployment_does(stack: Stack, folder: Path) -> None:
     assert lines[5:] == ["10 True petal_length", "['Other flowers']", "The alert “Other flowers” is acknowledged"]
 
 
+def test_kept_fresh(stack: Stack, folder: Path) -> None:
+    page = ROOT / "docs" / "retraining.md"
+    script = "".join(journey(page, name, "python") for name in ("retraining", "retraining-graphql"))
+    lines = run([sys.executable, "-c", script], folder, BASE_URL=stack.base_url, KEY=stack.key()).splitlines()
+    assert lines[:2] == ["5 True", "Nothing is new: version 1 was learned from already."]
+    assert lines[2:5] == ["succeeded logloss True True", "True True candidate", "True"]
+    assert lines[5:7] == ["True []", "{'status': 'PENDING', 'trigger': 'MANUAL', 'isForced': True}"]
+    assert lines[7:] == ["3 SUCCEEDED {'name': 'flowers'} None", "True"]
+
+
 def test_being_told(stack: Stack, folder: Path) -> None:
     page = ROOT / "docs" / "webhooks.md"
     script = "".join(journey(page, name, "python") for name in ("webhooks", "webhooks-graphql"))

@@ -123,6 +123,7 @@ DIFFERENT = {
     "attempts": "those of a job are counted, those of a delivery told",
     "rowCount": "of a batch of predictions it is known at its end",
     "metric": "an A/B test is decided by a metric of each single row",
+    **dict.fromkeys(("experimentId", "experiment"), "a retraining outlives its experiment"),
 }
 """Fields whose types differ between nodes, which then need another name in one selection of `nodes`, with the reason."""
 

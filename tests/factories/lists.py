@@ -8,7 +8,7 @@ from coreplex.account.table import Session
 from coreplex.alert.table import Alert
 from coreplex.batch.table import PredictionBatch
 from coreplex.dataset.table import DatasetVersion
-from coreplex.deployment.table import Loss, Rollout, RolloutKind, RolloutStatus
+from coreplex.deployment.table import Deployment, Loss, Rollout, RolloutKind, RolloutStatus
 from coreplex.errors.tree import Message
 from coreplex.event.table import Event, EventKind
 from coreplex.experiment.table import EngineRun
@@ -21,7 +21,7 @@ from coreplex.platform.identifier import new_id
 from coreplex.serving.table import InferenceLog
 from coreplex.webhook.table import Webhook
 from tests.factories.outside import alert_of, delivery_of, event_of
-from tests.factories.standing_on_models import AB_TEST
+from tests.factories.standing_on_models import AB_TEST, retraining_of
 from tests.factories.world import World
 
 ROWS = 5
@@ -36,6 +36,7 @@ async def fill_lists(made: World) -> None:
         version = await session.get_one(DatasetVersion, ids["version"])
         webhook = await session.get_one(Webhook, ids["webhook"])
         alert = await session.get_one(Alert, ids["alert"])
+        deployment = await session.get_one(Deployment, ids["deployment"])
         copied = version.model_dump(exclude={"id", "version", "upload_artifact_id", "file_format", "row_count"})
         for number in range(2, ROWS):
             session.add(DatasetVersion(**copied, version=number, file_format=f"kind{number}", row_count=100 - number))
@@ -69,6 +70,7 @@ async def fill_lists(made: World) -> None:
                 session.add(delivery_of(webhook, number))
                 session.add(alert_of(ids["project"], ids["deployment"], number))
                 session.add(event_of(alert, number))
+                session.add(retraining_of(deployment, number))
         for number in range(2):
             ends, digest = {"expires_at": now() + timedelta(days=1 + number)}, f"{number}".encode() * 32
             guest = {"project_id": ids["project"], "email": f"guest{number}@example.com", **ROLES[number]}

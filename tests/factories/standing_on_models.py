@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from coreplex.batch.table import PREDICT_BATCH, PredictionBatch
 from coreplex.dataset.table import DatasetVersion
 from coreplex.deployment.table import Deployment, DeploymentStatus, Loss, Rollout, RolloutKind, RolloutStatus, Stage
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
+from coreplex.errors.tree import Message
 from coreplex.job import service as job
 from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.table import Project
@@ -23,6 +25,7 @@ from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 from coreplex.platform.identifier import new_id
 from coreplex.platform.services import Services
+from coreplex.retraining.table import RetrainPolicy, RetrainRun, RetrainStatus, RetrainTrigger
 from tests.engines.scoring_samples import frame
 
 
@@ -111,3 +114,25 @@ def add_ab_test(session: WriteSession, project: Project, deployments: dict[str, 
     row = AbTest(project_id=project.id, name="draft", **sides, **AB_TEST)
     session.add(row)
     return row
+
+
+def add_retraining(session: WriteSession, project: Project, deployment: Deployment) -> RetrainRun:
+    """A policy of a deployment, and a retraining that was not needed."""
+    rule = {"owner_id": project.owner_id, "schedule": "0 3 * * *", "next_run_at": now() + timedelta(hours=9)}
+    session.add(RetrainPolicy(deployment_id=deployment.id, project_id=project.id, **rule))
+    run = retraining_of(deployment, 0)
+    session.add(run)
+    return run
+
+
+def retraining_of(deployment: Deployment, number: int) -> RetrainRun:
+    moment = now() - timedelta(hours=number // 2)
+    return RetrainRun(
+        project_id=deployment.project_id,
+        deployment_id=deployment.id,
+        trigger=RetrainTrigger.schedule,
+        status=RetrainStatus.skipped,
+        reason=Message("nothing_new", "Nothing is new: version {version} was learned from already.", version=number),
+        created_at=moment,
+        finished_at=moment,
+    )

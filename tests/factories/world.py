@@ -44,7 +44,7 @@ from tests.engines.scoring_samples import frame, manifest, member, target
 from tests.factories.account import bearer, browser, make_key, make_user, sign_in
 from tests.factories.outside import add_alert, add_webhook
 from tests.factories.snapshot import connected
-from tests.factories.standing_on_models import add_ab_test, add_batches, add_deployments, add_rollout, store
+from tests.factories.standing_on_models import add_ab_test, add_batches, add_deployments, add_retraining, add_rollout, store
 
 TARGET = "left"
 TABLE = frame(120)
@@ -223,6 +223,7 @@ async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str
         batches = await add_batches(session, made.services, project, version, models)
         rollout = add_rollout(session, project, deployments)
         ab_test = add_ab_test(session, project, deployments)
+        retrain_run = add_retraining(session, project, deployments["deployment"])
         sent = await add_webhook(session, project)
         sent |= await add_alert(session, project, deployments["deployment"].id)
         invitation = Invitation(
@@ -246,6 +247,7 @@ async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str
         **{name: str(row.id) for name, row in (deployments | batches).items()},
         "rollout": str(rollout.id),
         "ab_test": str(ab_test.id),
+        "retrain_run": str(retrain_run.id),
         **sent,
     }
 

@@ -15,7 +15,12 @@ from tests.factories.lists import fill_lists
 from tests.factories.world import World
 
 NOWHERE = "no text holds this: 7f3a"
-TEXTS = {"AlertEvent": "reason { message }", "Member": "user { name email }", "Rollout": "candidate { name }"}
+TEXTS = {
+    "AlertEvent": "reason { message }",
+    "Member": "user { name email }",
+    "RetrainRun": "reason { message }",
+    "Rollout": "candidate { name }",
+}
 """Where the texts of what has none itself are."""
 PARENTS = {"Experiment": "experiment", "DatasetVersion": "version"}
 """Things of the world that stand for a type; else the thing of the type's own name."""

@@ -110,6 +110,7 @@ SAMPLES: dict[str, Callable[[Asker], Awaitable[str]]] = {
     "Member": of_world("member"),
     "Model": of_world("model"),
     "Project": of_world("project"),
+    "RetrainRun": of_world("retrain_run"),
     "TimelineEvent": happened,
     "User": person,
     "WebhookDelivery": of_world("delivery"),

@@ -40,6 +40,7 @@ STILL = {
     "deleteWebhook",
     "deleteAlert",
     "muteAlert",
+    "deleteRetrainPolicy",
 }
 """What can be done to an archived project, and what is in none."""
 NOWHERE = {"createProject", "predict", "predictModel", "predictAbTest"}

@@ -1,0 +1,54 @@
+"""What a caller must say about retraining."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from coreplex.platform.inputs import Identifier, Long
+
+Schedule = Annotated[str, Field(max_length=100)]
+Zone = Annotated[str, Field(max_length=64)]
+
+
+class SetRetrainPolicy(BaseModel):
+    deployment_id: Identifier = Field(description="The deployment.")
+    is_enabled: bool = Field(True, description="Whether it is retrained by itself.")
+    schedule: Schedule | None = Field(
+        None,
+        description="When it is retrained, as the five fields of cron: `0 3 * * mon` is each Monday at three. Once in 15 "
+        "minutes at most; null: by no schedule.",
+    )
+    time_zone: Zone = Field(
+        "UTC",
+        description="The zone of the IANA database on whose clocks it is due, such as `Europe/Zurich`. A time that a change of "
+        "the clocks skips is due right after it, one that is repeated is due once.",
+    )
+    on_drift: bool = Field(
+        False, description="Whether it is retrained when what it is asked begins to drift: once each time it begins to."
+    )
+    cooldown_hours: int = Field(
+        24, ge=0, le=8760, description="Hours after a training has begun in which drift begins no other one; the schedule does."
+    )
+    max_runtime_secs: int | None = Field(
+        None, ge=1, le=604_800, description="Seconds a training may take; null: as long as that of the deployed model might."
+    )
+    max_models: int | None = Field(
+        None, ge=1, le=1000, description="Models it may try; null: as many as that of the deployed model might."
+    )
+    min_new_row_count: Long = Field(
+        Long(0),
+        ge=0,
+        le=2**53,
+        description="Rows that the newest version of the dataset must have more than the one that was learned from last; with 0 "
+        "any newer version will do.",
+    )
+    is_mailed: bool = Field(False, description="Whether the owner, admins and editors of the project get a mail of each end.")
+
+
+class DeleteRetrainPolicy(BaseModel):
+    deployment_id: Identifier = Field(description="The deployment.")
+
+
+class RetrainDeployment(BaseModel):
+    deployment_id: Identifier = Field(description="The deployment.")
+    force: bool = Field(False, description="Train though nothing is new since the last time.")
