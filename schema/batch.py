@@ -60,14 +60,14 @@ def _receipt(root: strawberry.Parent[Row]) -> Any:
     return root if root.artifact_id is not None else None
 
 
-def _job(kind: Any, read: Callable[[Any, Any], Any], description: str) -> Any:
-    """Something the background job knows: `read(job, batch)`."""
-    return loaded(kind, jobs, lambda batch: batch.job_id, description, read)
+def job_field(kind: Any, read: Callable[[Any, Any], Any], description: str) -> Any:
+    """Something the background job knows: `read(job, row)` of the row that follows it."""
+    return loaded(kind, jobs, lambda row: row.job_id, description, read)
 
 
-def _progress(job: Any, batch: Any) -> float:
+def progress_of(job: Any, row: Any) -> float:
     """As its job says; the job of a batch that ended long ago is gone."""
-    return percent(float(batch.status is JobStatus.succeeded) if job is None else job.progress)
+    return percent(float(row.status is JobStatus.succeeded) if job is None else job.progress)
 
 
 @background_work
@@ -95,8 +95,8 @@ class PredictionBatch:
     filename: str = strawberry.field(description="Name of the file, or of the dataset with the number of its version.")
     options: JSON = strawberry.field(description="The options that were asked for.")
     status: JobStatus = strawberry.field(description="State.")
-    progress: float = _job(float, _progress, "Share done, 0 to 100.")
-    message: str = _job(str, lambda job, _: job.message if job else "", "What is going on.")
+    progress: float = job_field(float, progress_of, "Share done, 0 to 100.")
+    message: str = job_field(str, lambda job, _: job.message if job else "", "What is going on.")
     error: Notice | None = strawberry.field(description="Why it failed.")
     warnings: list[Notice] = strawberry.field(description="What was done differently from what was asked.")
     column_warnings: list[ColumnWarning] = strawberry.field(

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from strawberry.types.base import get_object_definition
 
 from coreplex.deployment.table import DeploymentStatus, Stage
+from coreplex.engines.replay.verdict import ReplayVerdict, RequiredVerdict
 from coreplex.experiment.table import ProblemType
 from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.duplicate_names import duplicate_name_warnings
@@ -80,6 +81,27 @@ enum(
     DeploymentStatus,
     "Whether a deployment serves.",
     {"active": "It answers.", "inactive": "It was stopped, and can come back.", "archived": "Another one took its place."},
+)
+
+enum(
+    ReplayVerdict,
+    "What a replay came to, at all looks together.",
+    {
+        "better": "The candidate would have cost less: its gain is certain to lie above 0.",
+        "not_worse": "It would not have cost more than the margin.",
+        "worse": "It would have cost more, and may have cost more than the margin.",
+        "inconclusive": "The outcomes that are known do not say.",
+        "no_outcomes": "No outcome is known: there is agreement only.",
+    },
+)
+enum(
+    RequiredVerdict,
+    "What is asked of a replay.",
+    {
+        "better": "The candidate's gain is certain to lie above 0.",
+        "not_worse": "It is certain not to cost more than the margin.",
+    },
+    "RequiredReplayVerdict",
 )
 
 

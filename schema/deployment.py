@@ -1,16 +1,18 @@
 """Deployments in the public contract."""
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
 from coreplex.batch.service import BATCHES_OF_DEPLOYMENTS
 from coreplex.deployment import inputs, listing, service
+from coreplex.deployment.rollout_inputs import RequireReplay
 from coreplex.deployment.table import Arm, DeploymentStatus, Stage, Strategy
 from coreplex.deployment.table import Deployment as Row
 from coreplex.errors.tree import NotFound
 from coreplex.platform.permissions import READ, WRITE, Permission, Role, Scope
+from coreplex.replay.service import REPLAYS_OF_DEPLOYMENTS
 from coreplex.retraining.service import RUNS
 from coreplex.serving.log.listing import LOGS, visible
 from coreplex.serving.table import InferenceLog
@@ -41,6 +43,10 @@ from schema.rollout import Rollout
 from schema.scalars import JSON, Long, Value
 from schema.serving import Prediction
 
+if TYPE_CHECKING:
+    from schema.replay import Replay
+
+Replays = Annotated["Replay", strawberry.lazy("schema.replay")]
 STOP = Permission(Scope.write, Role.editor, archived=True)
 
 enum(
@@ -55,6 +61,7 @@ enum(
     "DeploymentStrategy",
 )
 published(inputs.PrivacyColumn, "PrivacyColumnInput", "An input column with personal data.")
+published(RequireReplay, "RequireReplayInput", "A replay that a promotion needs.")
 published(inputs.CreateDeployment, "CreateDeploymentInput", "A model to serve under a name.")
 published(inputs.UpdateDeployment, "UpdateDeploymentInput", "What changes in a deployment.")
 published(inputs.PromoteDeployment, "PromoteDeploymentInput", "A deployment to move to production.")
@@ -240,6 +247,7 @@ class Deployment:
         Model | None, challengers, by_id, "What its last retraining has made, as long as it serves another model."
     )
     prediction_batches: Connection[Batches] = nested(BATCHES_OF_DEPLOYMENTS, "The batches of predictions asked of it.")
+    replays: Connection[Replays] = nested(REPLAYS_OF_DEPLOYMENTS, "The replays of rows it has answered.")
 
 
 @strawberry.type

@@ -30,6 +30,7 @@ from schema.node import node
 from schema.notice import Notice
 from schema.pagination import Connection, connection, nested
 from schema.promotion_gate import ProjectGate
+from schema.replay import ProjectReplays
 from schema.user import User
 from schema.webhook import ProjectWebhooks
 
@@ -120,6 +121,7 @@ class Project(
     ProjectDeployments,
     ProjectGate,
     ProjectBatches,
+    ProjectReplays,
     ProjectWebhooks,
     ProjectAlerts,
 ):

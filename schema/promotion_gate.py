@@ -7,6 +7,7 @@ import strawberry
 
 from coreplex.deployment import gates
 from coreplex.deployment.rollout_inputs import SetPromotionGate
+from coreplex.engines.replay.verdict import RequiredVerdict
 from coreplex.platform.permissions import MANAGE
 from resolvers.deployment import promotion_gates
 from schema.common import published
@@ -26,6 +27,13 @@ class PromotionGate:
     max_drift: float | None = strawberry.field(
         description="The largest population stability index of a column in what production was asked lately; null for any."
     )
+    replay_verdict: RequiredVerdict | None = strawberry.field(
+        description="What the latest replay of the model must have come to; null where none is asked for."
+    )
+    replay_margin: float | None = strawberry.field(
+        description="What the model may cost there, in the unit of the loss; null: the margin its replay was asked with."
+    )
+    replay_max_age_days: int = strawberry.field(description="Days that have passed at most since that replay ended.")
     updated_by: Any = link("User", "updated_by", "Who set it; null for an account that is gone.")
     updated_at: datetime = strawberry.field(description="When it was set.")
 
@@ -50,5 +58,5 @@ class PromotionGateMutation:
         gates.set_gate,
         PromotionGatePayload,
         MANAGE,
-        "Say what a model must keep up to come into production, or, without a metric and a drift, that nothing is asked of it.",
+        "Say what a model must keep up to come into production, or, without metric, drift and replay, that nothing is asked.",
     )

@@ -34,6 +34,7 @@ from schema.outcome import OutcomeMutation
 from schema.payload import own_payloads
 from schema.project import ProjectMutation, ProjectQuery
 from schema.promotion_gate import PromotionGateMutation
+from schema.replay import ReplayMutation, ReplayQuery
 from schema.retraining import RetrainMutation, RetrainQuery
 from schema.rollout import RolloutMutation, RolloutQuery
 from schema.scalars import SCALARS
@@ -59,6 +60,7 @@ class Query(
     BatchQuery,
     RolloutQuery,
     AbTestQuery,
+    ReplayQuery,
     WebhookQuery,
     AlertQuery,
     RetrainQuery,
@@ -84,6 +86,7 @@ class Mutation(
     BatchMutation,
     OutcomeMutation,
     AbTestMutation,
+    ReplayMutation,
     WebhookMutation,
     AlertMutation,
     RetrainMutation,

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from coreplex.deployment.rollout_inputs import OVERRIDE
+from coreplex.deployment.rollout_inputs import OVERRIDE, RequireReplay
 from coreplex.deployment.table import Stage, Strategy
 from coreplex.errors.tree import Message, WrongValue
 from coreplex.platform.document import MOST_KEPT, JSONObject, kept
@@ -101,6 +101,10 @@ class UpdateDeployment(BaseModel):
 class PromoteDeployment(BaseModel):
     deployment_id: Identifier = Field(description="The deployment.")
     to_stage: Stage = Field(description="Where it goes: `production`.", json_schema_extra={"enum": [Stage.production]})
+    require_replay: RequireReplay | None = Field(
+        None,
+        description="Refuse it without such a replay, as a project's gate does; where nothing serves yet, it needs none.",
+    )
     override_reason: Description = OVERRIDE
 
 

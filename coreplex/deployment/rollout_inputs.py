@@ -6,7 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, field_validator
 
+from coreplex.deployment.table import USUAL_AGE_DAYS
 from coreplex.engines.automl.evaluation.metrics import MetricName
+from coreplex.engines.replay.verdict import RequiredVerdict
 from coreplex.errors.tree import Message, WrongValue
 from coreplex.platform.inputs import Description, Identifier
 
@@ -130,6 +132,25 @@ MOST_ROWS, LEAST_ROWS, LATELY = 2_000, 200, timedelta(days=7)
 """The latest rows of the inference log that the gate looks at; fewer say nothing."""
 
 
+REPLAY_MARGIN = Field(
+    None,
+    ge=0,
+    le=1e12,
+    description="What the model may cost and still be `not_worse`, in the unit of the loss; when nothing is said, the margin its "
+    "replay was asked with.",
+)
+REPLAY_AGE = Field(USUAL_AGE_DAYS, ge=1, le=365, description="Days that have passed at most since that replay ended.")
+
+
+class RequireReplay(BaseModel):
+    verdict: RequiredVerdict = Field(
+        RequiredVerdict.not_worse,
+        description="What the latest replay of the model, of what the production deployment was asked, must have come to.",
+    )
+    margin: float | None = REPLAY_MARGIN
+    max_age_days: int = REPLAY_AGE
+
+
 class SetPromotionGate(BaseModel):
     project_id: Identifier = Field(description="The project.")
     metric: MetricName | None = Field(
@@ -144,3 +165,10 @@ class SetPromotionGate(BaseModel):
         f"trained on and the last {MOST_ROWS:,} rows that the production deployment was asked within {LATELY.days} days (fewer "
         f"than {LEAST_ROWS} say nothing); 0.1 is a little, 0.25 a lot. Null asks nothing of it.",
     )
+    replay_verdict: RequiredVerdict | None = Field(
+        None,
+        description="What the latest replay of the model, of what the production deployment was asked, must have come to; null "
+        "asks for none.",
+    )
+    replay_margin: float | None = REPLAY_MARGIN
+    replay_max_age_days: int = REPLAY_AGE

@@ -31,6 +31,7 @@ from coreplex.deployment.production import (
     running,
     running_canary,
 )
+from coreplex.deployment.replay_gate import Requirement
 from coreplex.deployment.table import Deployment, DeploymentStatus, Rollout, RolloutKind, RolloutStatus, Stage, Strategy
 from coreplex.errors.tree import Conflict, Invalid, Message, NotFound
 from coreplex.job.schedule import run_now
@@ -155,7 +156,8 @@ async def promote(session: WriteSession, grant: Grant, wanted: PromoteDeployment
         )
     if deployment.stage is Stage.production and not deployment.is_candidate:
         raise Conflict(Message("in_production_already", "The deployment is in production already."))
-    await pass_gate(session, grant.user_id, deployment, wanted.override_reason)
+    asked = None if wanted.require_replay is None else Requirement(**wanted.require_replay.model_dump())
+    await pass_gate(session, grant.user_id, deployment, wanted.override_reason, asked=asked)
     for rollout in await running(session, deployment):
         if rollout.kind is RolloutKind.ab_test:
             said = Message("deployment_promoted", "a deployment of it was promoted to production")

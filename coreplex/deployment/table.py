@@ -8,9 +8,10 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Index, text
 from sqlmodel import Field, SQLModel
 
+from coreplex.engines.replay.verdict import RequiredVerdict
 from coreplex.errors.tree import Message
 from coreplex.platform.bound import OF_PROJECT, Bound
-from coreplex.platform.columns import document, key, maybe_moment, maybe_notice, moment, reference, word
+from coreplex.platform.columns import document, key, maybe_moment, maybe_notice, maybe_word, moment, reference, word
 
 
 class Stage(StrEnum):
@@ -69,6 +70,10 @@ class Loss(StrEnum):
     misclassification = "misclassification"
     absolute_error = "absolute_error"
     outcome = "outcome"
+
+
+USUAL_AGE_DAYS = 7
+"""How old a replay may be that is asked for, where nothing is said."""
 
 
 class Deployment(SQLModel, table=True):
@@ -130,6 +135,11 @@ class PromotionGate(SQLModel, table=True):
     """By how much the metric may be worse than that of the model in production."""
     max_drift: float | None = None
     """The largest PSI that a column may have between the model's table and what production was asked lately."""
+    replay_verdict: RequiredVerdict | None = maybe_word(RequiredVerdict)
+    """What a replay of what production was asked must have come to."""
+    replay_margin: float | None = None
+    """What the model may cost there; None: what its replay was asked with."""
+    replay_max_age_days: int = USUAL_AGE_DAYS
     updated_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL")
     updated_at: datetime = moment()
 

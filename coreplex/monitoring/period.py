@@ -11,6 +11,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 RUNNING = timedelta(minutes=1)
 LEAST, MOST = timedelta(minutes=1), timedelta(days=KEPT_DAYS)
 _LENGTH = re.compile(r"\s*([0-9]{1,9})\s*([smhdw])\s*")
+BEFORE_ALL_TIME = Message("before_all_time", "lies before all times there are")
 STEPS = (60, 300, 900, 3600, 6 * 3600, 86400)
 """Seconds of a bucket, one of which is chosen where nobody says."""
 FEW_BUCKETS, MOST_BUCKETS = 150, 1_000
@@ -53,7 +54,7 @@ def period(window: str, until: datetime | None, moment: datetime, name: str = "w
     try:
         return Period(end - length_of(window, name), end)
     except OverflowError:
-        raise Invalid.field(Message("before_all_time", "lies before all times there are"), "until") from None
+        raise Invalid.field(BEFORE_ALL_TIME, "until") from None
 
 
 def bucket_of(asked: str | None, whole: Period, finest: timedelta, most: int = MOST_BUCKETS) -> timedelta:

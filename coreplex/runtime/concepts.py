@@ -14,6 +14,7 @@ CONCEPTS = (
     "ab_test",
     "outcome",
     "batch",
+    "replay",
     "serving",
     "alert",
     "monitoring",

@@ -14,11 +14,11 @@ from coreplex.batch import work
 from coreplex.errors.disk import shortage
 from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job
+from coreplex.job.work_folder import sweep_folders
 from coreplex.platform.clock import now
 from coreplex.platform.services import Services
 from coreplex.serving.log import rejected
 from coreplex.serving.log.spool import spool_in
-from coreplex.training.plan import sweep_folders
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +67,7 @@ def _sweeps(services: Services) -> dict[str, Callable[[], int]]:
 
 
 async def _running(services: Services) -> set[UUID]:
-    """Tokens of the attempts that run now: training folders are named after them."""
+    """Tokens of the attempts that run now: their folders are named after them."""
     async with services.database.read() as session:
         query = select(col(Job.token)).where(col(Job.status) == JobStatus.running)
         return {token for token in (await session.scalars(query)).all() if token is not None}

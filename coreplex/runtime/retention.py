@@ -21,7 +21,7 @@ FOLDERS: Mapping[str, str] = {
     "staging": "Files on their way in or out: `STAGED_FILE_HOURS`, and `MAX_STAGED_BYTES` of an account.",
     "uploads": "Resumable uploads: `UNFINISHED_UPLOAD_HOURS` after their last byte, 20 of an account, and "
     "`MAX_STAGED_BYTES` with what is in `staging`.",
-    "work": "A folder for each training that runs; one whose training has died goes within minutes.",
+    "work": "A folder for each training and each replay that runs; one whose job has died goes within minutes.",
     "spool": "Predictions on their way to `inference_logs`: emptied within a second while the database is there; "
     "while it is not, they grow until little of the disk is left. `set-aside/`: what it refused, for `INFERENCE_LOG_DAYS` and up "
     "to 1 GB, of which the oldest goes first. `dropped.json`: how many were answered and not logged, 256 bytes.",

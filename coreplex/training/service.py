@@ -23,6 +23,7 @@ from coreplex.job.context import JobContext
 from coreplex.job.lifecycle import JobStatus
 from coreplex.job.service import enqueue_removal
 from coreplex.job.table import Job
+from coreplex.job.work_folder import folder_of
 from coreplex.model import service as model_service
 from coreplex.model.table import Model
 from coreplex.platform.clock import now
@@ -30,7 +31,7 @@ from coreplex.platform.database import WriteSession
 from coreplex.platform.deferred_import import child_task
 from coreplex.platform.isolation import ChildCancelled, ChildTimeout, run_child
 from coreplex.platform.storage import disk_errors
-from coreplex.training.plan import TrainingPlan, folder_of
+from coreplex.training.plan import TrainingPlan
 from coreplex.training.recorder import Recorder, forget, remember
 from coreplex.webhook import outbox
 

@@ -145,7 +145,7 @@ ROWS = (
         params=(*WINDOW, "threshold", "baseline", "baseline_window", "baseline_until"),
     ),
     Endpoint("POST", f"{ONE}/predict", "Predict", predicted, body=("inputs", "options"), warning=warning),
-    Endpoint("POST", f"{ONE}/promote", "PromoteDeployment", changed, body=("to_stage", "override_reason")),
+    Endpoint("POST", f"{ONE}/promote", "PromoteDeployment", changed, body=("to_stage", "require_replay", "override_reason")),
     Endpoint(
         "POST",
         f"{ONE}/rollback",

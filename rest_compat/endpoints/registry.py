@@ -42,7 +42,7 @@ ROWS = (
         f"{PROJECT}/promotion-gate",
         "SetPromotionGate",
         gate_set,
-        body=("metric", "max_loss", "max_drift"),
-        says_one_of=("metric", "max_drift"),
+        body=("metric", "max_loss", "max_drift", "replay_verdict", "replay_margin", "replay_max_age_days"),
+        says_one_of=("metric", "max_drift", "replay_verdict"),
     ),
 )

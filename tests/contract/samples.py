@@ -58,6 +58,8 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "rollouts": FILTERED,
     "abTest": {"id": "<ab_test>"},
     "abTests": FILTERED,
+    "replay": {"id": "<replay>"},
+    "replays": FILTERED,
     "servedModel": {"deploymentId": "<deployment>"},
     "job": {"id": "<job>"},
     "jobs": FILTERED,
@@ -158,6 +160,8 @@ SAMPLES: Mapping[str, dict[str, Any]] = {
     "recordAbTestOutcomes": {
         "input": {"abTestId": "<ab_test>", "items": [{"requestId": "00000000-0000-7000-8000-000000000000", "outcome": "yes"}]}
     },
+    "createReplay": {"input": {"deploymentId": "<production>", "modelId": "<model>"}},
+    "deleteReplay": {"input": {"replayId": "<replay>"}},
     "predict": {"input": {"deploymentId": "<deployment>", "inputs": [ROW]}},
     "predictModel": {"input": {"modelId": "<model>", "inputs": [ROW]}},
     "predictionTarget": {"modelId": "<model>"},

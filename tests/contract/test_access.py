@@ -204,8 +204,8 @@ async def test_a_key_bound_to_a_project_makes_no_other(made: tuple[World, Snapsh
         assert (await client.post("/api/projects", json={"name": "x"}, headers=found.headers("bound"))).status_code == 403
         assert await before.digest() == seen
         for path in filter(
-            is_list, set(root_fields()) - {"apiKeys", "sessions", "deployments", "rollouts", "abTests"}
-        ):  # the last three by project in REST
+            is_list, set(root_fields()) - {"apiKeys", "sessions", "deployments", "rollouts", "abTests", "replays"}
+        ):  # the last four by project or deployment in REST
             place = {"predictionBatches": "predictions/batches"}.get(path, path)
             listed = (await client.get(f"/api/{place}", headers=found.headers("bound"))).json()
             assert listed["total"] == (1 if path == "projects" else 0), path

@@ -160,6 +160,8 @@ def test_ids_are_ids() -> None:
         "PredictPayload.requestId",
         "PredictModelPayload.requestId",
         "PredictAbTestPayload.requestId",
+        "ReplayDisagreement.requestId",
+        "ReplayFailure.requestId",
     }
 
 

@@ -21,7 +21,7 @@ from coreplex.platform.identifier import new_id
 from coreplex.serving.table import InferenceLog
 from coreplex.webhook.table import Webhook
 from tests.factories.outside import alert_of, delivery_of, event_of
-from tests.factories.standing_on_models import AB_TEST, retraining_of
+from tests.factories.standing_on_models import AB_TEST, replay_of, retraining_of
 from tests.factories.world import World
 
 ROWS = 5
@@ -63,6 +63,7 @@ async def fill_lists(made: World) -> None:
             session.add(Rollout(**of_project, **beside, **ended, percent=number + 1, loss=Loss.misclassification))
             sides = {"deployment_a_id": ids["production"], "deployment_b_id": ids["deployment" if number else "idle"]}
             session.add(AbTest(**of_project, **sides, **AB_TEST, name=f"Test {number}"))
+            session.add(replay_of(ids["project"], ids["deployment"], ids["model"], number))
             session.add(Job(**of_project, type="probe", status=state, finished_at=finished, message=f"Probe {number}"))
             about = {"description": f"Tells team {number}", "url": f"https://receiver{number}.invalid/"}
             session.add(Webhook(**of_project, **about, updated_at=moment))

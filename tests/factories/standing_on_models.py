@@ -15,6 +15,7 @@ from coreplex.artifact.table import Artifact, ArtifactKind
 from coreplex.batch.table import PREDICT_BATCH, PredictionBatch
 from coreplex.dataset.table import DatasetVersion
 from coreplex.deployment.table import Deployment, DeploymentStatus, Loss, Rollout, RolloutKind, RolloutStatus, Stage
+from coreplex.engines.replay.verdict import ReplayVerdict
 from coreplex.engines.tabular.schema import Column, ColumnType, TableSchema
 from coreplex.errors.tree import Message
 from coreplex.job import service as job
@@ -25,6 +26,7 @@ from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 from coreplex.platform.identifier import new_id
 from coreplex.platform.services import Services
+from coreplex.replay.table import Replay
 from coreplex.retraining.table import RetrainPolicy, RetrainRun, RetrainStatus, RetrainTrigger
 from tests.engines.scoring_samples import frame
 
@@ -93,6 +95,16 @@ def add_rollout(session: WriteSession, project: Project, deployments: dict[str, 
     row = Rollout(project_id=project.id, **sides, **ended, percent=5, steps=[5, 25, 50, 100], loss=Loss.misclassification)
     session.add(row)
     return row
+
+
+def replay_of(project_id: UUID, deployment_id: UUID, model_id: UUID, number: int = 1) -> Replay:
+    """One that has succeeded: `number` rows, and a hundredth of it gained."""
+    ids = {"project_id": project_id, "deployment_id": deployment_id, "model_id": model_id}
+    moment = now() - timedelta(hours=number // 2)
+    asked = {"since": moment - timedelta(days=7), "until": moment, "max_row_count": 1000, "model_name": f"Model {number}"}
+    counts = {"row_count": number, "logged_row_count": number, "failed_row_count": 0, "outcome_count": number, "look": 1}
+    found = {"verdict": ReplayVerdict.better, "margin": 0.01, "gain": number / 100, "gain_lower": 0.001, "gain_upper": 0.5}
+    return Replay(**ids, **asked, **counts, **found, status=JobStatus.succeeded, created_at=moment, finished_at=moment)
 
 
 AB_TEST: dict[str, Any] = {

@@ -44,7 +44,15 @@ from tests.engines.scoring_samples import frame, manifest, member, target
 from tests.factories.account import bearer, browser, make_key, make_user, sign_in
 from tests.factories.outside import add_alert, add_webhook
 from tests.factories.snapshot import connected
-from tests.factories.standing_on_models import add_ab_test, add_batches, add_deployments, add_retraining, add_rollout, store
+from tests.factories.standing_on_models import (
+    add_ab_test,
+    add_batches,
+    add_deployments,
+    add_retraining,
+    add_rollout,
+    replay_of,
+    store,
+)
 
 TARGET = "left"
 TABLE = frame(120)
@@ -224,6 +232,8 @@ async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str
         rollout = add_rollout(session, project, deployments)
         ab_test = add_ab_test(session, project, deployments)
         retrain_run = add_retraining(session, project, deployments["deployment"])
+        replay = replay_of(project.id, deployments["production"].id, models[1].id)
+        session.add(replay)
         sent = await add_webhook(session, project)
         sent |= await add_alert(session, project, deployments["deployment"].id)
         invitation = Invitation(
@@ -248,6 +258,7 @@ async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str
         "rollout": str(rollout.id),
         "ab_test": str(ab_test.id),
         "retrain_run": str(retrain_run.id),
+        "replay": str(replay.id),
         **sent,
     }
 

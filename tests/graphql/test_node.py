@@ -111,6 +111,7 @@ SAMPLES: dict[str, Callable[[Asker], Awaitable[str]]] = {
     "Model": of_world("model"),
     "Project": of_world("project"),
     "RetrainRun": of_world("retrain_run"),
+    "Replay": of_world("replay"),
     "TimelineEvent": happened,
     "User": person,
     "WebhookDelivery": of_world("delivery"),

@@ -28,7 +28,12 @@ HEAVY = {
 }
 
 
-OWN_QUEUES = {"automl_train": Queue.training, "batch_predict": Queue.predictions, "webhook_send": Queue.webhooks}
+OWN_QUEUES = {
+    "automl_train": Queue.training,
+    "batch_predict": Queue.predictions,
+    "replay": Queue.predictions,
+    "webhook_send": Queue.webhooks,
+}
 """Long jobs: a mail waits for none of them, and nobody's predictions for a training, nor anything for a stranger's server."""
 
 

@@ -94,13 +94,20 @@ class Scorer:
         self, rows: Sequence[Mapping[str, Any]], threshold: float | None = None
     ) -> tuple[list[Prediction], Warnings]:
         """One answer per row, in order, and the warnings with their `row` (a column missing everywhere is said once)."""
+        answers, warnings = self.predict_each(rows, threshold)
+        return answers, gathered(warnings, len(rows))
+
+    def predict_each(
+        self, rows: Sequence[Mapping[str, Any]], threshold: float | None = None
+    ) -> tuple[list[Prediction], Warnings]:
+        """The same with every warning of every row, each with its `row`."""
         if len(rows) <= _ONE_BY_ONE:
             single = [self.predict_row(row, threshold) for row in rows]
             warnings = [warning for number, (_, own) in enumerate(single) if own for warning in in_row(own, number)]
-            return [answer for answer, _ in single], gathered(warnings, len(rows))
+            return [answer for answer, _ in single], warnings
         matrices, warnings = self.encoded(rows)
         response = self.ensemble.respond(self.ensemble.raw(matrices))
-        return self._answers(response, threshold), gathered(warnings, len(rows))
+        return self._answers(response, threshold), warnings
 
     def _answers(self, response: Floats, threshold: float | None) -> list[Prediction]:
         """`_answer` for each row of an (n, k) response."""

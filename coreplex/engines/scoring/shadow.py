@@ -57,5 +57,9 @@ def compared(output: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, 
         return {"agreed": mine == given, **there}
     if isinstance(mine, str) or isinstance(given, str):
         return {"agreed": mine == given}
-    difference = abs(mine - given)
-    return {"agreed": difference <= 1e-3 * max(abs(given), 1e-12), "difference": difference}
+    return {"agreed": alike(mine, given), "difference": abs(mine - given)}
+
+
+def alike(mine: float, given: float) -> bool:
+    """Whether two numbers differ by no more than 1 in 1,000 of the one that was given."""
+    return abs(mine - given) <= 1e-3 * max(abs(given), 1e-12)

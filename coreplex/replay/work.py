@@ -1,0 +1,176 @@
+"""The job behind a replay: the log is read into a file, and a child answers its rows by the candidate and compares."""
+
+import asyncio
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from coreplex.artifact.service import whole
+from coreplex.artifact.table import Artifact
+from coreplex.dataset.table import DatasetVersion
+from coreplex.engines.sequential.paired_gain import spent
+from coreplex.errors.tree import Invalid, Message, NotFound
+from coreplex.job.context import JobContext
+from coreplex.job.lifecycle import JobStatus
+from coreplex.job.table import Job
+from coreplex.job.work_folder import folder_of
+from coreplex.model.table import Model
+from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.deferred_import import child_task
+from coreplex.platform.document import storable
+from coreplex.platform.isolation import run_child
+from coreplex.platform.storage import disk_errors
+from coreplex.replay import logged_rows
+from coreplex.replay.logged_rows import Written
+from coreplex.replay.table import Replay
+from coreplex.serving.strictness import ODD
+
+ANSWER = child_task("coreplex.engines.replay.task:run")
+TIME_LIMIT_SECS = 6 * 3600.0
+MEMORY_BYTES = 2 << 30
+_READING = 0.2
+"""The share of the work that is done when the rows are read."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a replay is about, as it was when its job began."""
+
+    replay: Replay
+    model: Model
+    bundle: Artifact
+    reasons: Artifact | None
+    version: DatasetVersion
+
+
+async def run(job: Job, context: JobContext) -> dict[str, Any] | None:
+    """Replay what the job names; nothing where that is gone."""
+    asked = await context.save(lambda session: _asked(session, job))
+    if asked is None:
+        return None
+    folder = folder_of(context.settings.data_dir, asked.replay.id, context.token)
+    try:
+        with disk_errors():
+            await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True, mode=0o700)
+            return await _replayed(context, asked, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _asked(session: WriteSession, job: Job) -> Asked | None:
+    replay = await session.get(Replay, job.entity_id)
+    if replay is None:
+        return None
+    model = await session.get(Model, replay.model_id) if replay.model_id else None
+    if model is None:
+        raise NotFound.of("Model")
+    reasons = await session.get(Artifact, model.explanation_artifact_id) if model.explanation_artifact_id else None
+    version = await session.get_one(DatasetVersion, model.dataset_version_id)
+    return Asked(replay, model, await session.get_one(Artifact, model.artifact_id), reasons, version)
+
+
+async def _replayed(context: JobContext, asked: Asked, folder: Path) -> dict[str, Any]:
+    replay, rows = asked.replay, folder / "rows"
+    context.report(0.0, "reading the log")
+    there = await logged_rows.count(context.database, replay)
+    chosen = logged_rows.sampled(there, replay.max_row_count)
+    written = await logged_rows.write(context.database, replay, chosen, rows, asked.version.created_at)
+    if not written.rows:
+        raise Invalid(Message("replay_without_rows", "The deployment has answered no row in this time that is still in its log."))
+    async with context.database.read() as session:
+        look = await look_of(session, replay, is_sampled=bool(chosen))
+    warnings: list[Message] = _warnings(asked, there, written)
+    found = await _compared(context, await _request(context, asked, written, look, rows), folder, warnings)
+    found |= {"look": look, "is_sampled": bool(chosen), "logged_row_count": there, "warnings": warnings}
+
+    async def keep(session: WriteSession) -> None:
+        kept = await session.get(Replay, replay.id, with_for_update=True)
+        if kept is None:
+            raise NotFound.of("Replay")
+        for name, value in found.items():
+            setattr(kept, name, value)
+
+    await context.save(keep)
+    return {"replay_id": str(replay.id), "verdict": found["verdict"], "rows": found["row_count"]}
+
+
+async def look_of(session: ReadSession, replay: Replay, *, is_sampled: bool) -> int:
+    """Which start of looking at the candidate this is: the same as of an earlier replay of the same rows, as far as there are
+    more by now, and else a new one. What was sampled are others each time."""
+    query = select(Replay.since, Replay.arm, Replay.threshold, Replay.is_strict, Replay.look, Replay.is_sampled).where(  # type: ignore[call-overload]
+        col(Replay.deployment_id) == replay.deployment_id,
+        col(Replay.model_id) == replay.model_id,
+        col(Replay.id) != replay.id,
+        col(Replay.status) == JobStatus.succeeded,
+    )
+    earlier = (await session.execute(query)).all()
+    own = (replay.since, replay.arm, replay.threshold, replay.is_strict)
+    same = [one.look for one in earlier if not one.is_sampled and tuple(one[:4]) == own]
+    return same[0] if same and not is_sampled else max((one.look or 0 for one in earlier), default=0) + 1
+
+
+def _warnings(asked: Asked, there: int, written: Written) -> list[Message]:
+    told = []
+    if written.rows < there:
+        told.append(
+            Message("replay_sampled", "Of {there:,} rows a uniform sample of {rows:,} was taken.", there=there, rows=written.rows)
+        )
+    if written.early_outcomes:
+        told.append(
+            Message(
+                "replay_seen_in_training",
+                "The table that “{model}” has learned from was made at {moment}, after {rows:,} of the rows with outcomes were "
+                "answered: if they are in it, this comparison flatters the candidate. Replay it from that moment on.",
+                model=asked.model.name,
+                moment=f"{asked.version.created_at:%Y-%m-%d %H:%M} UTC",
+                rows=written.early_outcomes,
+            )
+        )
+    return told
+
+
+async def _request(context: JobContext, asked: Asked, written: Written, look: int, rows: Path) -> dict[str, Any]:
+    """What the child is asked. Raises Damaged for a model that is not what it was."""
+    replay = asked.replay
+    reasons = None if asked.reasons is None else str(await whole(context.storage, asked.reasons))
+    return {
+        "bundle": str(await whole(context.storage, asked.bundle)),
+        "sha256": asked.bundle.sha256,
+        "reasons": reasons,
+        "rows": str(rows),
+        "row_count": written.rows,
+        "threshold": replay.threshold,
+        "odd": list(ODD) if replay.is_strict else [],
+        "columns": replay.columns,
+        "confidence": 1 - spent(1 - replay.confidence_level, look),
+        "margin": replay.wanted_margin,
+    }
+
+
+async def _compared(context: JobContext, request: dict[str, Any], folder: Path, warnings: list[Message]) -> dict[str, Any]:
+    """What the child finds; what it warns of comes to `warnings`."""
+
+    async def on_event(event: dict[str, Any]) -> None:
+        if event["event"] == "progress":
+            context.report(_READING + (1 - _READING) * event["fraction"], event["message"])
+        elif event["event"] == "log":
+            context.log(event["message"], event["level"])
+        elif event["event"] == "warning":
+            warnings.append(Message.from_json(event))
+
+    return storable(
+        await run_child(
+            ANSWER,
+            request,
+            on_event=on_event,
+            time_limit_secs=TIME_LIMIT_SECS,
+            memory_bytes=MEMORY_BYTES,
+            env_threads=context.settings.training_threads,
+            control=context.control,
+            writes_to=folder,
+        )
+    )
