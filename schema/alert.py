@@ -10,6 +10,7 @@ from coreplex.alert.inputs import SHARES, LatencyPercentile
 from coreplex.alert.table import Alert as Row
 from coreplex.alert.table import AlertEvent as EventRow
 from coreplex.alert.table import AlertKind, AlertState
+from coreplex.monitoring.table import MetricBasis
 from coreplex.platform.permissions import READ, WRITE
 from schema.common import published
 from schema.deleted import DeletedFromProjectPayload
@@ -30,6 +31,16 @@ enum(
         "error_rate": "The share of requests that fail.",
         "latency": "How long scoring takes.",
         "no_traffic": "Whether anything is asked at all.",
+        "metric": "How right the model is, by a metric of it.",
+    },
+)
+enum(
+    MetricBasis,
+    "What the value of a metric may stand on.",
+    {
+        "realised": "Outcomes alone: until enough are known, nothing is said.",
+        "estimated": "Estimates alone, as of `Deployment.performance`; nothing is said where the model cannot be estimated.",
+        "either": "Outcomes where enough are known, else estimates.",
     },
 )
 enum(
@@ -87,21 +98,27 @@ class Alert:
     deployment: Any = owner("Deployment", "deployment_id", "The deployment that is watched.")
     name: str = strawberry.field(description="What it is called.")
     kind: AlertKind = strawberry.field(description="What is looked at.")
-    threshold: float | None = strawberry.field(description="What is too much: a share of requests, or milliseconds.")
+    threshold: float | None = strawberry.field(
+        description="What is too much: a share of requests, or milliseconds; of a metric the worst value that is fine."
+    )
     percentile: LatencyPercentile | None = computed(
         LatencyPercentile | None, lambda alert, _: NAMES.get(alert.percentile), "Of a latency: which."
     )
+    metric: str | None = strawberry.field(description="Of a metric: which.")
+    basis: MetricBasis | None = strawberry.field(description="Of a metric: what its value may stand on.")
     window_secs: int = strawberry.field(description="Seconds that each look sees.")
     breaches_needed: int = strawberry.field(description="Looks that must see something wrong for it to fire.")
     looks_counted: int = strawberry.field(description="Of so many last ones.")
-    min_request_count: int = computed(int, lambda alert, _: alert.min_requests, "Fewer requests in a window say nothing.")
+    min_request_count: int = computed(
+        int, lambda alert, _: alert.min_requests, "Fewer requests, or rows, in a window say nothing."
+    )
     is_mailed: bool = strawberry.field(description="Whether the owner, admins and editors of the project get a mail.")
     is_enabled: bool = strawberry.field(description="Whether it is looked at.")
     muted_until: datetime | None = strawberry.field(description="Nobody is told anything before; null when it is not muted.")
     state: AlertState = strawberry.field(description="Where it stands.")
     value: float | None = strawberry.field(
-        description="What the last look saw: a share, milliseconds, requests, or of drift the logarithm of the evidence; null "
-        "for too few requests."
+        description="What the last look saw: a share, milliseconds, requests, the metric, or of drift the logarithm of the "
+        "evidence; null for too few requests."
     )
     reason: Notice | None = strawberry.field(description="Why it fires.")
     waiting_cost: Notice | None = strawberry.field(description=COST)

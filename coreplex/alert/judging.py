@@ -5,12 +5,13 @@ window has been fine, and as many as are counted.
 """
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlmodel import col
 
+from coreplex.alert.looking import NOTHING, Seen
+from coreplex.alert.metric_look import drift_loss, metric_seen
 from coreplex.alert.table import FIRED, Alert, AlertEvent, AlertKind, AlertState
 from coreplex.alert.telling import change, is_to_tell, tell
 from coreplex.deployment.table import Deployment, DeploymentStatus
@@ -27,18 +28,6 @@ MOST_AT_ONCE = 200
 EVERY_LEAST, EVERY_MOST = timedelta(seconds=5), timedelta(minutes=1)
 PARTS = 10
 """Looks within a window."""
-
-
-class Seen(NamedTuple):
-    """What a look saw. `wrong`: None where too little was asked to say so; `cost` goes on while it is."""
-
-    value: float | None
-    wrong: bool | None
-    reason: Message | None = None
-    cost: Message | None = None
-
-
-NOTHING = Seen(None, None)
 
 
 async def tend(database: Database) -> None:
@@ -62,9 +51,14 @@ async def _look(session: WriteSession, alert_id: UUID) -> None:
     deployment = await session.get_one(Deployment, alert.deployment_id)
     active = deployment.status is DeploymentStatus.active
     await judge(session, alert, await _seen(session, alert, deployment, moment) if active else NOTHING, moment)
-    every = timedelta(seconds=alert.window_secs / PARTS)
-    alert.next_look_at = moment + min(max(every, EVERY_LEAST), EVERY_MOST)
+    alert.next_look_at = moment + _every(alert)
     session.add(alert)
+
+
+def _every(alert: Alert) -> timedelta:
+    """How long after a look the next one is. A metric is worked out anew by each: no more than ten times in its window."""
+    every = max(timedelta(seconds=alert.window_secs / PARTS), EVERY_LEAST)
+    return every if alert.kind is AlertKind.metric else min(every, EVERY_MOST)
 
 
 async def judge(session: WriteSession, alert: Alert, seen: Seen, moment: datetime) -> None:
@@ -91,6 +85,8 @@ def _is_over(alert: Alert, moment: datetime) -> bool:
 async def _seen(session: ReadSession, alert: Alert, deployment: Deployment, moment: datetime) -> Seen:
     if alert.kind is AlertKind.drift:
         return await _drift(session, alert, deployment, moment)
+    if alert.kind is AlertKind.metric:
+        return await metric_seen(session, alert, deployment)
     traffic = await _traffic(session, alert, deployment, moment)
     if alert.kind is AlertKind.no_traffic:
         began = deployment.deployed_at or deployment.created_at
@@ -126,7 +122,7 @@ async def _drift(session: ReadSession, alert: Alert, deployment: Deployment, mom
             "waiting_drift",
             "About {rows:,} rows an hour are answered by a model that has not learned from data like these.",
             rows=_an_hour(alert, rows),
-        ),
+        ).then(await drift_loss(session, alert, deployment)),
     )
 
 

@@ -15,17 +15,22 @@ from coreplex.event import service as event
 from coreplex.membership import quota
 from coreplex.membership.access import OF_OTHER_PROJECT, open_project, open_row, visible_projects
 from coreplex.monitoring.period import length_of
+from coreplex.monitoring.table import MetricBasis
 from coreplex.platform.clock import now
 from coreplex.platform.columns import sentence
 from coreplex.platform.database import WriteSession
+from coreplex.platform.deferred_import import later
 from coreplex.platform.filtering import flag, identifiers, moments, one_of
 from coreplex.platform.page import Order, Search
 from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
 from coreplex.platform.settings import Settings
 
+require_metric = later("coreplex.monitoring.current_metric:require_metric")
 TOO_MANY = "Delete alerts that nobody needs any more"
 LONGEST = timedelta(days=7)
+OF_KIND = frozenset({"threshold", "percentile", "metric", "basis"})
+"""What alerts of some kinds have."""
 ALERTS = Listing(
     noun="Alert",
     query=select(Alert),
@@ -66,13 +71,15 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateAlert, setti
     if deployment.project_id != project.id:
         raise Invalid.field(OF_OTHER_PROJECT, "deployment_id")
     await quota.take_item(session, settings, project.id, Alert, TOO_MANY)
-    said = wanted.model_dump(exclude={"project_id", "deployment_id", "window", "percentile", "threshold"})
+    said = wanted.model_dump(exclude={"project_id", "deployment_id", "window", *OF_KIND})
     row = Alert(
         **said,
         project_id=project.id,
         deployment_id=deployment.id,
         threshold=_threshold(wanted.kind, wanted.threshold),
         percentile=_percentile(wanted.kind, wanted.percentile),
+        metric=await _metric(session, wanted.kind, deployment, wanted.metric),
+        basis=_basis(wanted.kind, wanted.basis),
         window_secs=_window(wanted.window),
         created_by=grant.user_id,
     )
@@ -86,11 +93,16 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateAlert, setti
 async def update(session: WriteSession, grant: Grant, wanted: UpdateAlert) -> Alert:
     """Change a rule; what was seen by the one before counts no more. Raises Invalid."""
     row = await _opened(session, grant, wanted.alert_id)
-    changes = wanted.model_dump(exclude={"alert_id", "window", "percentile", "threshold"}, exclude_none=True)
+    changes = wanted.model_dump(exclude={"alert_id", "window", *OF_KIND}, exclude_none=True)
     if wanted.threshold is not None:
         changes["threshold"] = _threshold(row.kind, wanted.threshold)
     if wanted.percentile is not None:
         changes["percentile"] = _percentile(row.kind, wanted.percentile)
+    if wanted.metric is not None:
+        deployment = await session.get_one(Deployment, row.deployment_id)
+        changes["metric"] = await _metric(session, row.kind, deployment, wanted.metric)
+    if wanted.basis is not None:
+        changes["basis"] = _basis(row.kind, wanted.basis)
     if wanted.window is not None:
         changes["window_secs"] = _window(wanted.window)
     row.sqlmodel_update({**changes, "updated_at": now(), "looks": [], "fine_since": None, "next_look_at": now()})
@@ -147,6 +159,14 @@ def _threshold(kind: AlertKind, said: float | None) -> float | None:
         return None
     if kind is AlertKind.latency and said is None:
         raise Invalid.field(Message("latency_without_threshold", "must say how many milliseconds are too many"), "threshold")
+    if kind is AlertKind.metric:
+        if said is None:
+            raise Invalid.field(
+                Message("metric_without_threshold", "must say which value is the worst that is fine"), "threshold"
+            )
+        return said
+    if said is not None and said <= 0:
+        raise Invalid.field(Message("alert_threshold_not_above_zero", "must be more than 0"), "threshold")
     if kind is AlertKind.error_rate and said is not None and said >= 1:
         raise Invalid.field(Message("error_rate_no_share", "must be a share of the requests, below 1"), "threshold")
     return 0.05 if said is None else said
@@ -158,6 +178,25 @@ def _percentile(kind: AlertKind, said: LatencyPercentile | None) -> float | None
             raise Invalid.field(Message("alert_without_percentile", "is nothing an alert on {kind} has", kind=kind), "percentile")
         return None
     return SHARES[said or LatencyPercentile.p95]
+
+
+async def _metric(session: WriteSession, kind: AlertKind, deployment: Deployment, said: str | None) -> str | None:
+    if kind is not AlertKind.metric:
+        if said is not None:
+            raise Invalid.field(Message("alert_without_metric", "is nothing an alert on {kind} has", kind=kind), "metric")
+        return None
+    if said is None:
+        raise Invalid.field(Message("alert_names_no_metric", "must say which metric is looked at"), "metric")
+    name: str = await require_metric(session, deployment, said)
+    return name
+
+
+def _basis(kind: AlertKind, said: MetricBasis | None) -> MetricBasis | None:
+    if kind is not AlertKind.metric:
+        if said is not None:
+            raise Invalid.field(Message("alert_without_basis", "is nothing an alert on {kind} has", kind=kind), "basis")
+        return None
+    return said or MetricBasis.either
 
 
 def _window(said: str) -> int:

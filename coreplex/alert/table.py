@@ -7,8 +7,9 @@ from uuid import UUID
 from sqlmodel import Field, SQLModel
 
 from coreplex.errors.tree import Message
+from coreplex.monitoring.table import MetricBasis
 from coreplex.platform.bound import OF_PROJECT, Bound, Rule
-from coreplex.platform.columns import document, key, maybe_moment, maybe_notice, moment, reference, word
+from coreplex.platform.columns import document, key, maybe_moment, maybe_notice, maybe_word, moment, reference, word
 
 
 class AlertKind(StrEnum):
@@ -18,6 +19,7 @@ class AlertKind(StrEnum):
     error_rate = "error_rate"
     latency = "latency"
     no_traffic = "no_traffic"
+    metric = "metric"
 
 
 class AlertState(StrEnum):
@@ -43,8 +45,12 @@ class Alert(SQLModel, table=True):
     name: str = Field(max_length=200)
     kind: AlertKind = word(AlertKind)
     threshold: float | None = None
-    """A share of requests (error_rate), or milliseconds (latency)."""
+    """A share of requests (error_rate), milliseconds (latency), or the worst value of a metric that is fine."""
     percentile: float | None = None
+    metric: str | None = Field(default=None, max_length=32)
+    """Which one, by its name among those of the model."""
+    basis: MetricBasis | None = maybe_word(MetricBasis)
+    """What its value may stand on."""
     window_secs: int
     breaches_needed: int
     looks_counted: int

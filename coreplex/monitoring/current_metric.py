@@ -3,12 +3,12 @@
     found = await current_metric(session, deployment, "auc", timedelta(hours=24), MetricBasis.either)
     found.value, found.basis, found.promised, found.worse_by
 
-Realised where enough outcomes are known, else estimated, as far as the rule allows it; None where neither can be said.
+`MetricBasis` is of `coreplex.monitoring.table`. Realised where enough outcomes are known, else estimated, as far as the rule
+allows it; None where neither can be said.
 """
 
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 
 from coreplex.deployment.table import Deployment
 from coreplex.engines.performance.answers import Part
@@ -20,18 +20,11 @@ from coreplex.monitoring import answered
 from coreplex.monitoring.performance import FEW_ROWS, Basis, Subject, subject_of, summary
 from coreplex.monitoring.period import Period
 from coreplex.monitoring.spans import BINS
+from coreplex.monitoring.table import MetricBasis
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession
 
 RUNNING = timedelta(minutes=1)
-
-
-class MetricBasis(StrEnum):
-    """What a rule lets the value of a metric stand on."""
-
-    realised = "realised"
-    estimated = "estimated"
-    either = "either"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The rows of monitoring: what training saw, and how often each bin was met since, by deployment, arm and time."""
 
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,14 @@ from coreplex.platform.bound import Bound, Rule
 from coreplex.platform.columns import document, key, maybe_moment, maybe_word, moment
 
 KEPT_DAYS = 400
+
+
+class MetricBasis(StrEnum):
+    """What a rule lets the value of a metric stand on."""
+
+    realised = "realised"
+    estimated = "estimated"
+    either = "either"
 
 
 class FeatureBaseline(SQLModel, table=True):

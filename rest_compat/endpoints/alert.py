@@ -12,6 +12,8 @@ RULE = (
     "name",
     "threshold",
     "percentile",
+    "metric",
+    "basis",
     "window",
     "breaches_needed",
     "looks_counted",

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from tests.factories.experiment import ONE_MODEL, Lab, laboratory, leaves
+from tests.rest.test_alert import alerts, make
 from tests.rest.test_deployment import deploy, one
 from tests.rest.test_monitoring import get
 from tests.rest.test_outcome import post
@@ -112,6 +113,74 @@ def test_of_numbers_errors_are_estimated(lab: Lab) -> None:
         assert estimated[name]["value"] == pytest.approx(promised[name], rel=0.35)
         assert estimated[name]["value"] == pytest.approx(realised[name]["value"], rel=0.4)
     assert found["slices"]
+
+
+def test_a_metric_that_is_worse_than_a_rule_allows_is_told_with_its_basis(lab: Lab) -> None:
+    deployment = deploy(lab, str(uuid4()), "staging")
+    request, answers = ask(lab, deployment)
+    rule = {"deployment_id": deployment, "kind": "metric", "metric": "accuracy", "threshold": 0.9999, **FIRST_LOOK}
+    early = make_alert(lab, **rule, basis="realised")["id"]
+    told = fired(lab, make_alert(lab, **rule)["id"])
+    assert "accuracy is estimated to be" in told["reason"]
+    assert (told["metric"], told["basis"], told["threshold"]) == ("accuracy", "either", 0.9999)
+    assert "an hour" in told["waiting_cost"]
+    assert lab.client.get(f"/api/mlops/alerts/{early}").json()["alert"]["state"] == "ok"
+    wrong = {"yes": "no", "no": "yes"}
+    post(lab, deployment, [{"request_id": request, "row_index": i, "outcome": wrong[one]} for i, one in enumerate(answers)])
+    told = fired(lab, make_alert(lab, **{**rule, "metric": "balanced_accuracy"}, basis="realised")["id"])
+    assert told["reason"].startswith(
+        "balanced_accuracy is 0 by the outcomes of 300 rows (the limit is 0.9999). Training promised"
+    )
+    assert "more wrong answers an hour than training promised" in told["waiting_cost"]
+    fine = make_alert(lab, **{**rule, "metric": "logloss", "threshold": 100})["id"]
+    seen = until(lambda: lab.client.get(f"/api/mlops/alerts/{fine}").json()["alert"], lambda alert: alert["value"] is not None)
+    assert seen["state"] == "ok"
+
+
+FIRST_LOOK = {"window": "10m", "breaches_needed": 1, "looks_counted": 1}
+
+
+def make_alert(lab: Lab, **rule: Any) -> dict[str, Any]:
+    return make(lab, **{"name": "How right", **rule})
+
+
+def fired(lab: Lab, alert: str) -> dict[str, Any]:
+    found: dict[str, Any] = until(
+        lambda: lab.client.get(f"/api/mlops/alerts/{alert}").json()["alert"], lambda one: one["state"] == "firing"
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    ("rule", "key"),
+    [
+        ({"kind": "metric", "threshold": 0.5}, "metric"),
+        ({"kind": "metric", "metric": "acuracy", "threshold": 0.5}, "metric"),
+        ({"kind": "metric", "metric": "rmse", "threshold": 0.5}, "metric"),
+        ({"kind": "metric", "metric": "accuracy"}, "threshold"),
+        ({"kind": "metric", "metric": "accuracy", "threshold": 0.5, "basis": "guessed"}, "basis"),
+        ({"kind": "drift", "metric": "accuracy"}, "metric"),
+        ({"kind": "latency", "threshold": 5, "basis": "either"}, "basis"),
+        ({"kind": "latency", "threshold": 0}, "threshold"),
+    ],
+)
+def test_a_rule_on_a_metric_that_cannot_be_is_refused_by_its_key(lab: Lab, rule: dict[str, Any], key: str) -> None:
+    before = lab.client.get(alerts(lab)).json()["total"]
+    refused = make(lab, 422, deployment_id=deploy(lab, str(uuid4()), "staging"), **rule)
+    assert refused["detail"][0]["loc"] == ["body", key]
+    if rule.get("metric") == "acuracy":
+        assert "Did you mean 'accuracy'?" in refused["detail"][0]["msg"]
+    assert lab.client.get(alerts(lab)).json()["total"] == before
+
+
+def test_a_rule_on_a_metric_is_changed(lab: Lab) -> None:
+    deployment = deploy(lab, str(uuid4()), "staging")
+    made = make_alert(lab, deployment_id=deployment, kind="metric", metric="auc", threshold=0.7)["id"]
+    path = f"/api/mlops/alerts/{made}"
+    changed = lab.client.put(path, json={"metric": "mcc", "threshold": -0.5, "basis": "estimated"}).json()["alert"]
+    assert (changed["metric"], changed["threshold"], changed["basis"]) == ("mcc", -0.5, "estimated")
+    assert lab.client.put(path, json={"metric": "r2"}).status_code == 422
+    assert lab.client.get(path).json()["alert"]["metric"] == "mcc"
 
 
 @pytest.mark.parametrize(

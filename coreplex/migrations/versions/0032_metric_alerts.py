@@ -1,0 +1,20 @@
+"""Alerts on a metric of the model."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0032"
+down_revision = "0031"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    for name in ("metric", "basis"):
+        op.add_column("alerts", sa.Column(name, sa.String(32), nullable=True))
+
+
+def downgrade() -> None:
+    op.execute("DELETE FROM alerts WHERE kind = 'metric'")
+    for name in ("basis", "metric"):
+        op.drop_column("alerts", name)
