@@ -49,6 +49,7 @@ enum(
         "privacy": "Personal data was protected; does not occur yet.",
         "synthgen": "It was synthesised; does not occur yet.",
         "prediction": "It is the result of a batch of predictions.",
+        "outcomes": "Rows that a deployment was asked, with their outcomes, were appended to an earlier version.",
     },
 )
 enum(

@@ -28,6 +28,7 @@ enum(
     {
         "schedule": "The schedule of the policy was due.",
         "drift": "What the deployment is asked began to drift.",
+        "metric": "The metric of the policy was worse than it may be.",
         "manual": "Somebody asked for it.",
     },
 )
@@ -46,7 +47,7 @@ enum(
 published(inputs.SetRetrainPolicy, "SetRetrainPolicyInput", "The whole policy: what is left out is as in a first one.")
 published(inputs.DeleteRetrainPolicy, "DeleteRetrainPolicyInput", "A deployment that is to be retrained by itself no more.")
 published(inputs.RetrainDeployment, "RetrainDeploymentInput", "A deployment to be retrained now.")
-NEW_ROWS = "Rows that the newest version must have more than the one that was learned from last."
+NEW_ROWS = "Rows that must be there which were not learned from last."
 
 
 def _next_runs(policy: PolicyRow, _: Any) -> list[datetime]:
@@ -68,14 +69,23 @@ class RetrainPolicy:
     time_zone: str = strawberry.field(description="On whose clocks, by the name of the zone in the IANA database.")
     next_run_at: datetime | None = strawberry.field(description="When it is due next; null without a schedule, or disabled.")
     next_runs: list[datetime] = computed(list[datetime], _next_runs, "When it is due the next five times.")
+    metric: str | None = strawberry.field(description="The metric that is looked at; null for none.")
+    metric_threshold: float | None = strawberry.field(description="What it must not be worse than.")
+    metric_window_secs: int = strawberry.field(description="Seconds that each look at it sees.")
+    next_look_at: datetime | None = strawberry.field(description="When it is looked at next.")
     on_drift: bool = strawberry.field(description="Whether it is retrained when what it is asked begins to drift.")
-    cooldown_hours: int = strawberry.field(description="Hours after a training has begun in which drift begins no other one.")
-    quiet_until: datetime | None = strawberry.field(description="Drift begins no training before; null before the first one.")
+    cooldown_hours: int = strawberry.field(
+        description="Hours after a training has begun in which drift and the metric begin no other."
+    )
+    quiet_until: datetime | None = strawberry.field(description="Drift and the metric begin no training before.")
     max_runtime_secs: int | None = strawberry.field(description="Seconds a training may take; null: as long as it might before.")
     max_models: int | None = strawberry.field(
         name="maxModelCount", description="Models a training may try; null: as many as it might before."
     )
     min_new_row_count: Long = computed(Long, lambda policy, _: policy.min_new_rows, NEW_ROWS)
+    include_outcomes: bool = strawberry.field(
+        description="Whether it learns from rows that the deployment answered, too, once their outcomes are known."
+    )
     is_mailed: bool = strawberry.field(description="Whether the owner, admins and editors of the project get a mail of each end.")
     owner: Any = link("User", "owner_id", "In whose name it trains: who set it last; null for an account that is gone.")
     created_at: datetime = strawberry.field(description="When it was first set.")
@@ -101,7 +111,10 @@ class RetrainRun:
     dataset_version_id: strawberry.ID | None = strawberry.field(description="Identifier of the version it learns from.")
     dataset_version: Any = link("DatasetVersion", "dataset_version_id", "The version it learns from.")
     new_row_count: Long | None = computed(
-        Long | None, lambda run, _: run.new_rows, "Rows by which that is longer than the one that was learned from before."
+        Long | None, lambda run, _: run.new_rows, "Rows of it that were not learned from before: by counts, not row by row."
+    )
+    outcome_row_count: Long | None = computed(
+        Long | None, lambda run, _: run.outcome_rows, "Rows of it that the deployment was asked; null where none were to be."
     )
     previous_model_id: strawberry.ID | None = strawberry.field(description="Identifier of the model that was deployed.")
     previous_model: Any = link("Model", "previous_model_id", "The model that was deployed.")

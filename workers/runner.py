@@ -100,7 +100,7 @@ class Attempt:
     def __init__(self, services: Services, timing: Timing, job: Job) -> None:
         assert job.token is not None
         self.job, self.timing, self.database = job, timing, services.database
-        self.context = JobContext(job, job.token, services.database, services.settings, services.storage, timing)
+        self.context = JobContext(job, job.token, services.database, services.settings, services.storage, timing, services)
         self.nudge = asyncio.Event()
         self.reason: Reason | None = None
         self._work: asyncio.Future[dict[str, Any] | None] | None = None

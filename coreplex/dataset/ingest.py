@@ -127,6 +127,30 @@ async def from_stored(services: Services, grant: Grant, wanted: StoredTable) -> 
         yield new
 
 
+@asynccontextmanager
+async def from_outcomes(
+    services: Services, grant: Grant, version_id: UUID, rows: Path, target: str
+) -> AsyncIterator[tuple[NewVersion, int]]:
+    """A new version: a former one with rows appended that a deployment was asked, and how many there are.
+
+    rows: JSON lines, as `TableTasks.append` takes them. Raises Invalid, Damaged, QuotaExceeded.
+    """
+    async with services.database.read() as session:
+        parent = await version_or_latest(session, grant, str(version_id), None)
+        await quota.require_room(session, services.settings, parent.project_id, ANY_ROOM)
+        artifact = await session.get_one(Artifact, parent.artifact_id)
+    tasks = TableTasks.of(services)
+    longer, appended, _ = await tasks.append(await whole(services.storage, artifact), parent.table_schema, rows, target)
+    with gone_on_failure(longer):
+        table = await tasks.read(longer, artifact.filename, Overrides(force=True), parent.table_schema)
+    longer.unlink(missing_ok=True)
+    size = table.path.stat().st_size
+    new = NewVersion(_new_version(grant, table, parent.project_id, parent.dataset_id, VersionSource.outcomes, size))
+    new.version.parent_version_id = parent.id
+    async with _stored(services, grant, new, table):
+        yield new, appended
+
+
 async def _parent(services: Services, grant: Grant, wanted: OverrideColumnTypes | MarkMissing) -> tuple[DatasetVersion, Artifact]:
     """The version to read again, and the file it was read from."""
     async with services.database.read() as session:

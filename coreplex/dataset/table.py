@@ -26,6 +26,7 @@ class VersionSource(StrEnum):
     privacy = "privacy"
     synthgen = "synthgen"
     prediction = "prediction"
+    outcomes = "outcomes"
 
 
 class Dataset(SQLModel, table=True):

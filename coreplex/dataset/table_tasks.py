@@ -43,7 +43,7 @@ TIME_LIMIT_SECS = 100.0
 MEMORY_BYTES = 2 << 30
 UNPACKED_TIMES = 4
 """How much a compressed upload may unpack to, in largest uploads: tables as text shrink to a quarter and less."""
-INGEST, EXPORT = (child_task(f"coreplex.engines.tabular.tasks:{name}") for name in ("ingest", "export"))
+INGEST, EXPORT, APPEND = (child_task(f"coreplex.engines.tabular.tasks:{name}") for name in ("ingest", "export", "append"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,18 @@ class TableTasks(Part):
         request = {"table": str(table), "schema": schema, "format": format.value, "destination": str(destination)}
         await self._run(EXPORT, request, destination)
         return destination
+
+    async def append(self, table: Path, schema: Mapping[str, Any], rows: Path, target: str) -> tuple[Path, int, int]:
+        """A stored table with further rows below it, in the staging folder; how many there are, and were left out.
+
+        rows: JSON lines, `{"inputs": {…}, "outcome": …}`; the outcome is the value of the column `target`.
+        """
+        destination = self.services.staging.new_path()
+        with self.services.staging.scratch() as scratch:
+            paths = {"table": table, "rows": rows, "destination": destination, "scratch": scratch}
+            request = {**{name: str(path) for name, path in paths.items()}, "schema": schema, "target": target}
+            found = await self._run(APPEND, request, destination)
+        return destination, found["appended"], found["left_out"]
 
     async def _run(self, task: ChildTask, request: dict[str, Any], destination: Path) -> dict[str, Any]:
         with gone_on_failure(destination):

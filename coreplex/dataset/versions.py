@@ -180,6 +180,8 @@ def _story(dataset: Dataset, version: DatasetVersion) -> tuple[str, str]:
     size = f"{version.row_count:,} rows, {version.column_count:,} columns"
     if version.source is VersionSource.override:
         return "dataset.types_changed", f"Dataset “{dataset.name}” got version {version.version}, read otherwise."
+    if version.source is VersionSource.outcomes:
+        return "dataset.outcomes_appended", f"Dataset “{dataset.name}” got version {version.version} with outcomes: {size}."
     if version.version == 1:
         return "dataset.uploaded", f"Dataset “{dataset.name}” was uploaded: {size}."
     return "dataset.uploaded", f"Dataset “{dataset.name}” got version {version.version}: {size}."

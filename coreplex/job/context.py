@@ -17,6 +17,7 @@ from coreplex.job.table import Job, percent
 from coreplex.job.timing import Timing
 from coreplex.platform.database import Database, WriteSession, persist
 from coreplex.platform.isolation import Control
+from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from coreplex.platform.storage import Storage
 
@@ -37,9 +38,20 @@ class JobCancelled(Exception):
 class JobContext:
     """One attempt of one job."""
 
-    def __init__(self, job: Job, token: UUID, database: Database, settings: Settings, storage: Storage, timing: Timing) -> None:
+    def __init__(
+        self,
+        job: Job,
+        token: UUID,
+        database: Database,
+        settings: Settings,
+        storage: Storage,
+        timing: Timing,
+        services: Services | None = None,
+    ) -> None:
         self.job_id, self.token = job.id, token
         self.database, self.settings, self.storage, self.timing = database, settings, storage, timing
+        self.services = services
+        """What concepts keep for the life of the process; None where a job is run by itself."""
         self.control = Control()
         """Give this to `run_child`, and an order to stop reaches the child."""
         self.orders = Orders()

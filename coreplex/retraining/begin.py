@@ -4,6 +4,7 @@ A retraining is done in the name of who asked for it, or of who set the policy: 
 none any more the policy is disabled, and people are told.
 """
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from coreplex.account.on_behalf import grant_of
+from coreplex.dataset.versions import add_version
 from coreplex.deployment.table import Deployment, DeploymentStatus
 from coreplex.errors.tree import Busy, DomainError, Forbidden, Message, NotFound, Unavailable
 from coreplex.experiment import service as experiment
@@ -28,6 +30,7 @@ from coreplex.platform.inputs import Identifier
 from coreplex.platform.permissions import WRITE, Grant
 from coreplex.platform.settings import Settings
 from coreplex.retraining.material import Material, NothingNew, material_of
+from coreplex.retraining.outcomes import appended
 from coreplex.retraining.service import not_serving
 from coreplex.retraining.table import RetrainPolicy, RetrainRun, RetrainStatus, RetrainTrigger
 from coreplex.retraining.telling import disable, ended, started
@@ -40,9 +43,21 @@ LOST = Message(
 ASKER_LOST = Message("retrain_asker_lost_access", "Who asked for it may not change this project any more.")
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A retraining that is wanted: in whose name, of what, from what."""
+
+    run: RetrainRun
+    grant: Grant
+    deployment: Deployment
+    policy: RetrainPolicy | None
+    found: Material
+
+
 async def run(job: Job, context: JobContext) -> dict[str, Any]:
     """Begin the training that the retraining is, or say why there is none. Raises Unavailable and Busy, for another attempt."""
     try:
+        await _append_outcomes(job.entity_id, context)
         await context.save(lambda session: _begin(session, job.entity_id, context.settings))
     except NothingNew as nothing:
         reason, status = nothing.reason, RetrainStatus.skipped
@@ -57,10 +72,8 @@ async def run(job: Job, context: JobContext) -> dict[str, Any]:
     return {"status": status}
 
 
-async def _begin(session: WriteSession, run_id: UUID | None, settings: Settings) -> None:
-    run = await session.get(RetrainRun, run_id, with_for_update=True)
-    if run is None or run.status is not RetrainStatus.pending:
-        return
+async def _wanted(session: ReadSession, run: RetrainRun) -> Wanted:
+    """Raises NothingNew, and NotFound, Forbidden and Conflict where it may not be."""
     grant = await grant_of(session, run.created_by, WRITE)
     if grant is None:
         raise NotFound.of("Deployment")
@@ -68,13 +81,44 @@ async def _begin(session: WriteSession, run_id: UUID | None, settings: Settings)
     if deployment.status is not DeploymentStatus.active:
         raise NothingNew(not_serving(deployment))
     policy = await session.get(RetrainPolicy, deployment.id)
-    found = await material_of(session, deployment)
+    found = await material_of(session, deployment, outcomes=policy is not None and policy.include_outcomes)
     if not run.is_forced:
         found.require_new(policy.min_new_rows if policy is not None and run.trigger is not RetrainTrigger.manual else 0)
-    wanted = await _as_before(session, deployment, found, policy)
-    made = await experiment.create(session, grant, wanted, settings)
-    run.experiment_id, run.dataset_version_id, run.new_rows = made.id, found.newest.id, found.new_rows
-    run.previous_model_id, run.status, run.started_at = found.model.id, RetrainStatus.running, now()
+    return Wanted(run, grant, deployment, policy, found)
+
+
+async def _append_outcomes(run_id: UUID | None, context: JobContext) -> None:
+    """Make the version that the retraining learns from, where outcomes go with it; what an attempt before has made stays."""
+    async with context.database.read() as session:
+        run = await session.get(RetrainRun, run_id)
+        if run is None or run.status is not RetrainStatus.pending or run.dataset_version_id is not None:
+            return
+        wanted = await _wanted(session, run)
+    if not wanted.found.outcomes or context.services is None:
+        return
+    context.report(0.1, "appending what was asked and came out")
+    async with appended(context.services, wanted.grant, wanted.deployment.id, wanted.found) as (new, rows):
+        if not rows and wanted.found.newest.version <= wanted.found.before.version:
+            raise NothingNew(Message("outcomes_unreadable", "No outcome is a value of the column that is predicted."))
+        async with context.write() as session:
+            await add_version(session, wanted.grant, new, context.settings)
+            run = await session.get_one(RetrainRun, run_id, with_for_update=True)
+            run.dataset_version_id, run.outcome_rows, run.known_outcomes = new.version.id, rows, wanted.found.outcomes
+            run.new_rows = max(wanted.found.new_rows - (wanted.found.outcomes - rows), 0)
+
+
+async def _begin(session: WriteSession, run_id: UUID | None, settings: Settings) -> None:
+    run = await session.get(RetrainRun, run_id, with_for_update=True)
+    if run is None or run.status is not RetrainStatus.pending:
+        return
+    wanted = await _wanted(session, run)
+    deployment, policy, found = wanted.deployment, wanted.policy, wanted.found
+    if run.dataset_version_id is None:
+        run.dataset_version_id, run.new_rows = found.newest.id, found.new_rows
+    asked = await _as_before(session, wanted, run.dataset_version_id)
+    made = await experiment.create(session, wanted.grant, asked, settings)
+    run.experiment_id, run.previous_model_id = made.id, found.model.id
+    run.status, run.started_at = RetrainStatus.running, now()
     if policy is not None:
         policy.quiet_until = now() + timedelta(hours=policy.cooldown_hours)
         session.add(policy)
@@ -82,17 +126,15 @@ async def _begin(session: WriteSession, run_id: UUID | None, settings: Settings)
     await started(session, run, deployment)
 
 
-async def _as_before(
-    session: ReadSession, deployment: Deployment, found: Material, policy: RetrainPolicy | None
-) -> CreateExperiment:
-    """The experiment of the deployed model over again, on the newest version and at what the policy lets it cost."""
-    before: Experiment = found.experiment
-    budget = {name: getattr(policy, name, None) for name in ("max_runtime_secs", "max_models")}
+async def _as_before(session: ReadSession, wanted: Wanted, version_id: UUID) -> CreateExperiment:
+    """The experiment of the deployed model over again, on another version and at what the policy lets it cost."""
+    before: Experiment = wanted.found.experiment
+    budget = {name: getattr(wanted.policy, name, None) for name in ("max_runtime_secs", "max_models")}
     engines = select(col(EngineRun.requested_engine)).where(col(EngineRun.experiment_id) == before.id)
     return CreateExperiment(
         project_id=Identifier(str(before.project_id)),
-        dataset_version_id=Identifier(str(found.newest.id)),
-        name=f"{deployment.name[:LONGEST_NAME]}, retrained {now():%Y-%m-%d %H:%M:%S}",
+        dataset_version_id=Identifier(str(version_id)),
+        name=f"{wanted.deployment.name[:LONGEST_NAME]}, retrained {now():%Y-%m-%d %H:%M:%S}",
         target_column=before.target_column,
         problem_type=before.problem_type,
         config=JSONObject({**before.config, **{name: most for name, most in budget.items() if most is not None}}),

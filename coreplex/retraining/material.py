@@ -1,19 +1,31 @@
-"""What a retraining learns from: the newest version of the dataset that the deployed model has learned from."""
+"""What a retraining learns from: the newest version of the deployed model's dataset, and outcomes that go with it.
 
+A version that a retraining of the deployment has made by appending outcomes is not appended to again: the next one begins at the
+version below it and takes every outcome that is known by then, so that a correction replaces what was said before, and no row
+comes twice. What was made so for another deployment is a version like others.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlmodel import col
 
 from coreplex.dataset.table import DatasetVersion
 from coreplex.dataset.versions import LIGHT
-from coreplex.deployment.table import Deployment
+from coreplex.deployment.table import Arm, Deployment
 from coreplex.errors.tree import Message
 from coreplex.experiment.table import Experiment
 from coreplex.model.table import Model
 from coreplex.platform.database import ReadSession
 from coreplex.retraining.table import RetrainRun, RetrainStatus
+from coreplex.serving.table import InferenceLog
+
+MOST_OUTCOMES = 1_000_000
+"""The newest are taken."""
 
 
 class NothingNew(Exception):
@@ -26,20 +38,23 @@ class NothingNew(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """`before`: the version that was learned from last, `newest`: the one that is to be learned from."""
+    """`before`: the version that was learned from last, `newest`: the one that is to be learned from, both without outcomes of
+    the deployment; `outcomes`: how many rows go with it, of which so many are `new_outcomes`."""
 
     model: Model
     experiment: Experiment
     before: DatasetVersion
     newest: DatasetVersion
+    outcomes: int = 0
+    new_outcomes: int = 0
 
     @property
     def new_rows(self) -> int:
-        return self.newest.row_count - self.before.row_count
+        return self.newest.row_count - self.before.row_count + self.new_outcomes
 
     def require_new(self, least: int) -> None:
-        """Raise NothingNew where the newest version was learned from already, or is too little longer."""
-        if self.newest.version <= self.before.version:
+        """Raise NothingNew where all of it was learned from already, or too little was not."""
+        if self.newest.version <= self.before.version and not self.new_outcomes:
             raise NothingNew(
                 Message("nothing_new", "Nothing is new: version {version} was learned from already.", version=self.before.version)
             )
@@ -47,29 +62,72 @@ class Material:
             raise NothingNew(
                 Message(
                     "too_little_new",
-                    "Version {version} has {rows:,} rows more than the one that was learned from last, and {least:,} are needed.",
-                    version=self.newest.version,
+                    "There are {rows:,} rows more than were learned from last, and {least:,} are needed.",
                     rows=self.new_rows,
                     least=least,
                 )
             )
 
 
-async def material_of(session: ReadSession, deployment: Deployment) -> Material:
-    """What the deployment's model can be trained anew from."""
+async def material_of(session: ReadSession, deployment: Deployment, *, outcomes: bool = False) -> Material:
+    """What the deployment's model can be trained anew from; `outcomes`: also from those of its log."""
     model = await session.get_one(Model, deployment.model_id)
     experiment = await session.get_one(Experiment, model.experiment_id)
-    light = select(DatasetVersion).options(*LIGHT)
-    trained = (await session.scalars(light.where(col(DatasetVersion.id) == model.dataset_version_id))).one()
-    versions = light.where(col(DatasetVersion.dataset_id) == trained.dataset_id)
-    newest = (await session.scalars(versions.order_by(col(DatasetVersion.version).desc()).limit(1))).one()
-    learned = versions.where(col(DatasetVersion.id).in_(_retrained(deployment.id)))
-    latest = await session.scalar(learned.order_by(col(DatasetVersion.version).desc()).limit(1))
-    before = trained if latest is None or latest.version < trained.version else latest
-    return Material(model, experiment, before, newest)
+    dataset = select(col(DatasetVersion.dataset_id)).where(col(DatasetVersion.id) == model.dataset_version_id)
+    of_dataset = select(DatasetVersion).where(col(DatasetVersion.dataset_id) == dataset.scalar_subquery()).options(*LIGHT)
+    versions = {one.id: one for one in await session.scalars(of_dataset.order_by(col(DatasetVersion.version)))}
+    runs = (await session.scalars(_runs(deployment.id))).all()
+    own = {run.dataset_version_id for run in runs if run.outcome_rows} if outcomes else set[UUID | None]()
+    trained = [run for run in runs if run.status is RetrainStatus.succeeded and run.dataset_version_id in versions]
+    learned = [
+        versions[model.dataset_version_id],
+        *(versions[run.dataset_version_id] for run in trained if run.dataset_version_id),
+    ]
+    before = max((_below(one, own, versions) for one in learned), key=lambda one: one.version)
+    newest = [one for one in versions.values() if _below(one, own, versions) is one][-1]
+    if not outcomes:
+        return Material(model, experiment, before, newest)
+    known, fresh = await _outcomes(session, deployment, trained)
+    return Material(model, experiment, before, newest, known, fresh)
 
 
-def _retrained(deployment_id: UUID) -> Select[UUID | None]:
-    """The versions from which challengers were made."""
-    succeeded = col(RetrainRun.status) == RetrainStatus.succeeded
-    return select(col(RetrainRun.dataset_version_id)).where(col(RetrainRun.deployment_id) == deployment_id, succeeded)
+def _below(version: DatasetVersion, own: set[UUID | None], versions: dict[UUID, DatasetVersion]) -> DatasetVersion:
+    """The version without outcomes of the deployment: itself, or the one below the first in which there are any."""
+    found, one = version, version
+    while True:
+        parent = None if one.parent_version_id is None else versions.get(one.parent_version_id)
+        if parent is None:
+            return found
+        found, one = (parent, parent) if one.id in own else (found, parent)
+
+
+def _runs(deployment_id: UUID) -> Select[RetrainRun]:
+    """Those that have a version, the oldest first."""
+    there = col(RetrainRun.deployment_id) == deployment_id, col(RetrainRun.dataset_version_id).is_not(None)
+    return select(RetrainRun).where(*there).order_by(col(RetrainRun.created_at))
+
+
+async def _outcomes(session: ReadSession, deployment: Deployment, trained: Sequence[RetrainRun]) -> tuple[int, int]:
+    """Of how many rows of the log the outcome is known, and of how many it was not when the last challenger was made.
+
+    Outcomes that came late are told by the count, those that took the place of what retention removed by when they were asked.
+    """
+    known = await _count(session, deployment.id)
+    if not trained:
+        return known, known
+    last = trained[-1]
+    since = await _count(session, deployment.id, last.created_at)
+    return known, max(known - (last.known_outcomes or 0), since, 0)
+
+
+async def _count(session: ReadSession, deployment_id: UUID, since: datetime | None = None) -> int:
+    query = select(col(InferenceLog.id)).where(*with_outcome(deployment_id))
+    query = query if since is None else query.where(col(InferenceLog.created_at) > since)
+    return int(await session.scalar(select(func.count()).select_from(query.limit(MOST_OUTCOMES).subquery())) or 0)
+
+
+def with_outcome(deployment_id: UUID) -> Sequence[Any]:
+    """Conditions of rows that the deployment answered and whose outcome is known."""
+    log = InferenceLog
+    answered = col(log.output).is_not(None), col(log.arm).is_distinct_from(Arm.shadow)
+    return col(log.deployment_id) == deployment_id, col(log.outcome).is_not(None), *answered

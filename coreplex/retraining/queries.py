@@ -24,6 +24,11 @@ ENDED: Select[Any] = (
 SCHEDULED: Select[Any] = select(col(_policy.deployment_id)).where(col(_policy.is_enabled), col(_policy.next_run_at) <= func.now())
 """Deployments whose schedule is due."""
 
+LOOKED_AT: Select[Any] = select(col(_policy.deployment_id)).where(
+    col(_policy.is_enabled), col(_policy.next_look_at) <= func.now()
+)
+"""Deployments whose metric it is time to look at."""
+
 
 def _news() -> ColumnElement[bool]:
     """Whether it drifts as it has not been retrained for, and may be by now."""
@@ -42,5 +47,5 @@ DRIFTING: Select[Any] = (
     .where(col(_policy.is_enabled), col(_policy.on_drift), col(Deployment.status) == DeploymentStatus.active, _news())
 )
 """Active deployments that have begun to drift."""
-WAITING = select(or_(SCHEDULED.exists(), DRIFTING.exists(), ENDED.exists()))
+WAITING = select(or_(SCHEDULED.exists(), LOOKED_AT.exists(), DRIFTING.exists(), ENDED.exists()))
 """Whether there is anything to do."""

@@ -1,6 +1,7 @@
 """What can be done with policies of retraining and with retrainings. How they begin stands in `begin`, how they end in `end`."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,8 @@ from coreplex.event import service as event
 from coreplex.job import service as job
 from coreplex.membership.access import open_row, visible_projects
 from coreplex.model.table import Model
+from coreplex.monitoring.current_metric import require_metric
+from coreplex.monitoring.period import length_of
 from coreplex.platform.clock import now
 from coreplex.platform.columns import sentence
 from coreplex.platform.database import ReadSession, WriteSession
@@ -26,6 +29,7 @@ from coreplex.retraining.inputs import DeleteRetrainPolicy, RetrainDeployment, S
 from coreplex.retraining.table import ACTIVE, RETRAIN, RetrainPolicy, RetrainRun, RetrainStatus, RetrainTrigger
 
 ENTITY = "retrainrun"
+LONGEST = timedelta(days=30)
 RUNS = Listing(
     noun="RetrainRun",
     query=select(RetrainRun),
@@ -48,20 +52,19 @@ async def set_policy(session: WriteSession, grant: Grant, wanted: SetRetrainPoli
     """Say when a deployment is retrained, and from now on in the caller's name; its id, and the policy. Raises Invalid."""
     deployment = await open_row(session, grant, Deployment, wanted.deployment_id, "Deployment")
     moment = now()
-    if wanted.schedule is not None:
-        schedule.check(wanted.schedule, wanted.time_zone, moment)
-    elif wanted.is_enabled and not wanted.on_drift:
-        raise Invalid.field(
-            Message("policy_without_trigger", "must be said, or on_drift: nothing would begin a retraining"), "schedule"
-        )
+    window = await _check(session, deployment, wanted, moment)
     await session.execute(_ALONE, {"of": str(deployment.id)})
     policy = await session.get(RetrainPolicy, deployment.id, with_for_update=True)
     policy = policy or RetrainPolicy(deployment_id=deployment.id, project_id=deployment.project_id)
-    said = wanted.model_dump(exclude={"deployment_id", "min_new_row_count"})
+    said = wanted.model_dump(exclude={"deployment_id", "min_new_row_count", "metric_window"})
     due = schedule.next_after(wanted.schedule, wanted.time_zone, moment) if wanted.schedule and wanted.is_enabled else None
-    policy.sqlmodel_update(
-        {**said, "min_new_rows": wanted.min_new_row_count, "next_run_at": due, "owner_id": grant.user_id, "updated_at": moment}
-    )
+    looked_at = {
+        "next_run_at": due,
+        "next_look_at": moment if wanted.metric and wanted.is_enabled else None,
+        "bad_model_id": None,
+    }
+    more = {"min_new_rows": wanted.min_new_row_count, "metric_window_secs": int(window.total_seconds())}
+    policy.sqlmodel_update({**said, **looked_at, **more, "owner_id": grant.user_id, "updated_at": moment})
     policy.disabled_reason = None
     session.add(policy)
     await session.flush()
@@ -70,11 +73,32 @@ async def set_policy(session: WriteSession, grant: Grant, wanted: SetRetrainPoli
     return deployment.id, policy
 
 
+async def _check(session: ReadSession, deployment: Deployment, wanted: SetRetrainPolicy, moment: datetime) -> timedelta:
+    """The window of the metric. Raises Invalid where a trigger cannot be, or there is none."""
+    if wanted.schedule is not None:
+        schedule.check(wanted.schedule, wanted.time_zone, moment)
+    elif wanted.is_enabled and not wanted.on_drift and wanted.metric is None:
+        raise Invalid.field(
+            Message("policy_without_trigger", "must be said, or on_drift or metric: nothing would begin a retraining"), "schedule"
+        )
+    if (wanted.metric is None) != (wanted.metric_threshold is None):
+        key = "metric" if wanted.metric is None else "metric_threshold"
+        raise Invalid.field(Message("metric_and_threshold", "must be said where the other one of metric and threshold is"), key)
+    if wanted.metric is not None:
+        await require_metric(session, deployment, wanted.metric)
+    window = length_of(wanted.metric_window, "metric_window")
+    if window > LONGEST:
+        raise Invalid.field(Message("retrain_window_too_long", "must be at most {days} days", days=LONGEST.days), "metric_window")
+    return window
+
+
 def _in_words(policy: RetrainPolicy) -> str:
     if not policy.is_enabled:
         return "by nobody but people"
     triggers = [f"by schedule ({policy.schedule}, {policy.time_zone})"] if policy.schedule else []
-    return " and ".join([*triggers, *(["when it drifts"] if policy.on_drift else [])])
+    triggers += ["when it drifts"] if policy.on_drift else []
+    triggers += [f"when {policy.metric} is worse than {policy.metric_threshold:g}"] if policy.metric else []
+    return " and ".join(triggers)
 
 
 async def delete_policy(session: WriteSession, grant: Grant, wanted: DeleteRetrainPolicy) -> UUID:

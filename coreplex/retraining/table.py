@@ -20,6 +20,7 @@ class RetrainTrigger(StrEnum):
 
     schedule = "schedule"
     drift = "drift"
+    metric = "metric"
     manual = "manual"
 
 
@@ -54,16 +55,25 @@ class RetrainPolicy(SQLModel, table=True):
     time_zone: str = Field(default="UTC", max_length=64)
     next_run_at: datetime | None = maybe_moment(index=True)
     """When the schedule is due; None without one, and while it is disabled."""
+    metric: str | None = Field(default=None, max_length=32)
+    metric_threshold: float | None = None
+    metric_window_secs: int = 86_400
+    next_look_at: datetime | None = maybe_moment(index=True)
+    """When the metric is looked at; None without one, and while it is disabled."""
+    bad_model_id: UUID | None = None
+    """The model whose metric was found beyond the threshold and has not been within since: no news any more."""
     on_drift: bool = False
     drift_episode_at: datetime | None = maybe_moment()
     """When the drift began for which it was retrained last."""
     cooldown_hours: int = 24
     quiet_until: datetime | None = maybe_moment()
-    """Drift begins no training before."""
+    """Drift and the metric begin no training before."""
     max_runtime_secs: int | None = None
     max_models: int | None = None
     """None: as the experiment of the deployed model had it."""
     min_new_rows: int = Field(default=0, sa_type=BigInteger)
+    include_outcomes: bool = False
+    """Whether rows it was asked are learned from, with their outcomes."""
     is_mailed: bool = False
     created_at: datetime = moment()
     updated_at: datetime = moment()
@@ -96,7 +106,11 @@ class RetrainRun(SQLModel, table=True):
     experiment_id: UUID | None = reference("experiments.id", default=None, on_delete="SET NULL")
     dataset_version_id: UUID | None = reference("dataset_versions.id", default=None, on_delete="SET NULL")
     new_rows: int | None = Field(default=None, sa_type=BigInteger)
-    """By how many rows its table is longer than the one that was learned from before."""
+    """How many were not learned from before."""
+    outcome_rows: int | None = Field(default=None, sa_type=BigInteger)
+    """How many of its rows are such as the deployment was asked, with their outcomes; None where none were to be."""
+    known_outcomes: int | None = Field(default=None, sa_type=BigInteger)
+    """Of how many rows of the log the outcome was known then; of some it may be none that the target's column can hold."""
     previous_model_id: UUID | None = reference("models.id", default=None, on_delete="SET NULL")
     """What the deployment served when it began."""
     model_id: UUID | None = reference("models.id", default=None, on_delete="SET NULL")

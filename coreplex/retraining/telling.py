@@ -58,7 +58,8 @@ async def disable(session: WriteSession, run: RetrainRun, reason: Message) -> No
     policy = await session.get(RetrainPolicy, run.deployment_id, with_for_update=True)
     if policy is None or policy.owner_id != run.created_by or not policy.is_enabled:
         return
-    policy.is_enabled, policy.disabled_reason, policy.next_run_at = False, reason, None
+    policy.is_enabled, policy.disabled_reason = False, reason
+    policy.next_run_at = policy.next_look_at = None
     session.add(policy)
     deployment = await session.get_one(Deployment, run.deployment_id)
     said = f"“{deployment.name}” is retrained by itself no more: {reason}"

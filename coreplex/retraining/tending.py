@@ -1,25 +1,32 @@
 """Begins the retrainings it is time for, and takes in those whose training has ended. Nothing that is heavy is done here."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Select
 from sqlmodel import col
 
+from coreplex.deployment.table import Deployment, DeploymentStatus
+from coreplex.engines.performance.realised import worse_by
 from coreplex.errors.tree import Message
 from coreplex.experiment.table import Experiment
 from coreplex.job.lifecycle import JobStatus
 from coreplex.model.table import Model
+from coreplex.monitoring.current_metric import current_metric
 from coreplex.monitoring.table import DriftWatch
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database, WriteSession
 from coreplex.platform.one_by_one import one_by_one
 from coreplex.retraining import schedule
-from coreplex.retraining.queries import DRIFTING, ENDED, SCHEDULED
+from coreplex.retraining.queries import DRIFTING, ENDED, LOOKED_AT, SCHEDULED
 from coreplex.retraining.service import open_run
 from coreplex.retraining.table import RetrainPolicy, RetrainRun, RetrainStatus, RetrainTrigger
 from coreplex.retraining.telling import ended
 
 MOST_AT_ONCE = 100
+LOOK_EVERY = timedelta(minutes=15)
+CERTAIN = 1.959964
+"""Standard errors either way that hold 95 %."""
 STILL_RUNS = Message("retraining_still_runs", "The one before had not ended yet.")
 GONE = Message("retrain_experiment_gone", "Its experiment was deleted.")
 NO_MODEL = Message("retrain_without_model", "Its experiment has ended without a model that is still there.")
@@ -27,7 +34,7 @@ NO_MODEL = Message("retrain_without_model", "Its experiment has ended without a 
 
 async def tend(database: Database) -> None:
     """One look at all of them."""
-    for found, work in ((ENDED, _take_in), (SCHEDULED, _by_schedule), (DRIFTING, _by_drift)):
+    for found, work in ((ENDED, _take_in), (SCHEDULED, _by_schedule), (DRIFTING, _by_drift), (LOOKED_AT, _by_metric)):
         ids = await _some(database, found)
 
         async def look_at(identity: UUID, work=work) -> None:  # type: ignore[no-untyped-def]
@@ -71,6 +78,32 @@ async def _by_drift(session: WriteSession, deployment_id: UUID) -> None:
     if await open_run(session, _run(policy, RetrainTrigger.drift)):
         policy.drift_episode_at = watch.drifting_since
         session.add(policy)
+
+
+async def _by_metric(session: WriteSession, deployment_id: UUID) -> None:
+    """Once for each time it becomes worse than it may, or another model does not keep it up."""
+    policy = await _due(session, deployment_id, LOOKED_AT)
+    if policy is None or policy.metric is None or policy.metric_threshold is None:
+        return
+    policy.next_look_at = now() + LOOK_EVERY
+    session.add(policy)
+    deployment = await session.get_one(Deployment, deployment_id)
+    if deployment.status is not DeploymentStatus.active:
+        return
+    found = await current_metric(session, deployment, policy.metric, timedelta(seconds=policy.metric_window_secs))
+    if found is None:
+        return
+    worse = worse_by(policy.metric, policy.metric_threshold, found.value) or 0.0
+    if worse <= 0:
+        policy.bad_model_id = None
+    elif worse > CERTAIN * (found.error or 0.0) and _is_news(policy, deployment):
+        begun = await open_run(session, _run(policy, RetrainTrigger.metric))
+        policy.bad_model_id = deployment.model_id if begun else policy.bad_model_id
+
+
+def _is_news(policy: RetrainPolicy, deployment: Deployment) -> bool:
+    quiet = policy.quiet_until is not None and now() < policy.quiet_until
+    return policy.bad_model_id != deployment.model_id and not quiet
 
 
 def _run(policy: RetrainPolicy, trigger: RetrainTrigger) -> RetrainRun:

@@ -11,11 +11,15 @@ POLICY = (
     "is_enabled",
     "schedule",
     "time_zone",
+    "metric",
+    "metric_threshold",
+    "metric_window",
     "on_drift",
     "cooldown_hours",
     "max_runtime_secs",
     "max_models",
     "min_new_row_count",
+    "include_outcomes",
     "is_mailed",
 )
 

@@ -1,28 +1,36 @@
 """Retraining in GraphQL: what begins one and what does not, never two at once, what comes of it, and who is told."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import polars as pl
 import pytest
 from sqlalchemy import select, text
 from sqlmodel import col
 
 from coreplex.account.table import Mail
-from coreplex.dataset.table import DatasetVersion
+from coreplex.artifact.table import Artifact
+from coreplex.dataset.table import DatasetVersion, VersionSource
+from coreplex.deployment.table import Arm
 from coreplex.errors.tree import Message
 from coreplex.experiment.table import Experiment
 from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job
 from coreplex.job.timing import Timing
 from coreplex.model import service as model_service
+from coreplex.monitoring.current_metric import CurrentMetric
+from coreplex.monitoring.performance import Basis
 from coreplex.platform.clock import now
+from coreplex.platform.identifier import new_id
 from coreplex.retraining import tending
 from coreplex.retraining.table import RetrainPolicy, RetrainRun
 from coreplex.runtime import monitor
+from coreplex.serving.table import InferenceLog
 from coreplex.webhook.table import WebhookDelivery
 from tests.factories.asking import Asker
-from tests.factories.world import add_model
+from tests.factories.world import ROW, add_model
 from workers.runner import Runner
 
 SET = """mutation($input: SetRetrainPolicyInput!) { setRetrainPolicy(input: $input) { retrainPolicy {
@@ -31,7 +39,7 @@ RETRAIN = """mutation($input: RetrainDeploymentInput!) { retrainDeployment(input
   retrainRun { id status createdBy { email } } userErrors { code message } } }"""
 RUNS = """query($id: ID!) { deployment(id: $id) { challenger { id }
   retrainPolicy { isEnabled disabledReason { reason } nextRunAt quietUntil owner { email } }
-  retrainRuns { nodes { id trigger status reason { reason message } experimentId newRowCount
+  retrainRuns { nodes { id trigger status reason { reason message } experimentId newRowCount outcomeRowCount
     metric previousValue value previousModel { id } model { id parentId challengerOf { id } } createdBy { email } } } } }"""
 KINDS = ("model_retrain", "retrain_mail", "retrain_disabled_mail")
 
@@ -324,6 +332,108 @@ async def test_drift_begins_one_each_time_it_begins_and_not_too_soon(retrained: 
     assert [(one["trigger"], one["status"]) for one in await retrained.runs()] == [("DRIFT", "RUNNING"), ("DRIFT", "SUCCEEDED")]
 
 
+async def test_a_metric_begins_one_when_it_is_surely_worse_than_it_may_be(
+    retrained: Retrained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await retrained.policy(metric="auc", metricThreshold=0.8, metricWindow="7d", cooldownHours=0)
+    await retrained.version()
+    windows = []
+
+    async def look(value: float | None, error: float | None = 0.01) -> list[tuple[str, str]]:
+        async def current(_session: Any, _deployment: Any, name: str, window: timedelta) -> CurrentMetric | None:
+            windows.append(window)
+            return None if value is None else CurrentMetric(name, value, Basis.realised, 500, error, 0.9)
+
+        monkeypatch.setattr(tending, "current_metric", current)
+        await retrained.do("UPDATE retrain_policies SET next_look_at = now() WHERE next_look_at IS NOT NULL")
+        await retrained.tick()
+        return [(one["trigger"], one["status"]) for one in await retrained.runs()]
+
+    assert await look(None) == await look(0.85) == await look(0.79) == []
+    assert await look(0.75) == [("METRIC", "RUNNING")]
+    assert set(windows) == {timedelta(days=7)}
+    await retrained.trained((await retrained.runs())[0])
+    await retrained.version()
+    assert len(await look(0.7)) == 1, "as it was"
+    assert len(await look(0.81)) == 1, "within again"
+    assert (await look(0.7))[0] == ("METRIC", "RUNNING")
+
+
+async def test_the_metric_is_looked_at_as_the_monitor_does(retrained: Retrained) -> None:
+    """Of the log of the world, in which hardly anything is: nothing can be said, and nothing is begun."""
+    await retrained.policy(metric="auc", metricThreshold=0.99)
+    assert await monitor.look(retrained.database)
+    async with retrained.database.read() as session:
+        policy = await session.get_one(RetrainPolicy, UUID(retrained.id))
+    assert policy.next_look_at is not None
+    assert policy.next_look_at > now()
+    assert await retrained.runs() == []
+
+
+async def logged(retrained: Retrained, *outcomes: str | None, **more: Any) -> None:
+    """Rows that the deployment was asked, and what came out."""
+    ids = {"project_id": UUID(retrained.world.ids["project"]), "model_id": UUID(retrained.world.ids["model"])}
+    said = {"deployment_id": UUID(retrained.id), "output": {"prediction": "no"}, "request_id": str(new_id()), **ids, **more}
+    async with retrained.database.transaction() as session:
+        for number, outcome in enumerate(outcomes):
+            inputs = {**ROW, "amount": 1000.5 + number, "Plan": "basic", "odd": 1}
+            del inputs["plan"]
+            session.add(InferenceLog(**said, row_index=number, inputs=inputs, outcome=outcome))
+
+
+async def learned_from(retrained: Retrained) -> tuple[DatasetVersion, pl.DataFrame]:
+    """The version of the newest retraining, and its table."""
+    async with retrained.database.read() as session:
+        newest = select(RetrainRun).where(col(RetrainRun.dataset_version_id).is_not(None))
+        run = (await session.scalars(newest.order_by(col(RetrainRun.created_at).desc()))).first()
+        assert run is not None
+        version = await session.get_one(DatasetVersion, run.dataset_version_id)
+        artifact = await session.get_one(Artifact, version.artifact_id)
+    return version, pl.read_parquet(await retrained.world.services.storage.path(artifact.storage_key))
+
+
+async def test_outcomes_are_learned_from_each_once(retrained: Retrained) -> None:
+    await retrained.policy(schedule="0 3 * * *", includeOutcomes=True)
+    assert (await retrained.due())[0]["status"] == "SKIPPED"
+    await logged(retrained, "yes", "no", None, "yes", "neither nor")
+    await logged(retrained, "yes", arm=Arm.shadow)
+    await logged(retrained, "yes", deployment_id=UUID(retrained.world.ids["production"]))
+    (run, _) = await retrained.due()
+    assert (run["status"], run["newRowCount"], run["outcomeRowCount"]) == ("RUNNING", 3, 3)
+    version, table = await learned_from(retrained)
+    base = UUID(retrained.world.ids["version"])
+    assert (version.source, version.parent_version_id, version.row_count) == (VersionSource.outcomes, base, 123)
+    more = table.tail(3)
+    assert sorted(more["left"].to_list()) == [False, True, True], "what is no value of the column is left out"
+    assert (more["amount"] > 1000).all()
+    assert set(more["plan"]) == {"basic"}
+    assert more["age"].to_list() == [ROW["age"]] * 3
+    assert more["since"].dtype == table["since"].dtype
+    await retrained.trained(run)
+    assert (await retrained.due())[0]["reason"]["reason"] == "nothing_new"
+    await retrained.do("UPDATE inference_logs SET outcome = '\"no\"' WHERE outcome = '\"neither nor\"'")
+    await logged(retrained, "no")
+    (run, *_) = await retrained.due()
+    assert (run["status"], run["newRowCount"], run["outcomeRowCount"]) == ("RUNNING", 1, 5)
+    version, table = await learned_from(retrained)
+    assert (version.parent_version_id, version.row_count) == (base, 125)
+    assert sorted(table.tail(5)["left"].to_list()) == [False] * 3 + [True] * 2
+    timeline = "query($id: ID!) { project(id: $id) { timeline(first: 20) { nodes { message } } } }"
+    told = await retrained.asker.data(timeline, id=retrained.world.ids["project"])
+    said = [one["message"] for one in told["project"]["timeline"]["nodes"]]
+    assert any("got version 3 with outcomes: 125 rows" in one for one in said), said
+
+
+async def test_outcomes_go_below_a_further_version(retrained: Retrained) -> None:
+    await retrained.policy(schedule="0 3 * * *", includeOutcomes=True, minNewRowCount=3)
+    await logged(retrained, "yes", "no")
+    assert (await retrained.due())[0]["reason"]["reason"] == "too_little_new"
+    uploaded = await retrained.version(row_count=121)
+    (run, _) = await retrained.due()
+    assert (run["status"], run["newRowCount"], run["outcomeRowCount"]) == ("RUNNING", 3, 2)
+    assert str((await learned_from(retrained))[0].parent_version_id) == uploaded
+
+
 async def test_a_dataset_that_is_deleted_takes_all_of_it_along(retrained: Retrained) -> None:
     delete = "mutation($input: DeleteDatasetInput!) { deleteDataset(input: $input) { deletedId userErrors { message } } }"
     await retrained.do("UPDATE deployments SET status = 'inactive'")
@@ -349,6 +459,10 @@ async def test_a_dataset_that_is_deleted_takes_all_of_it_along(retrained: Retrai
         ({"schedule": "0 3 * * *", "maxModels": 0}, "maxModels"),
         ({"onDrift": True, "cooldownHours": -1}, "cooldownHours"),
         ({"onDrift": True, "minNewRowCount": -1}, "minNewRowCount"),
+        ({"metric": "auc"}, "metricThreshold"),
+        ({"metricThreshold": 0.5, "onDrift": True}, "metric"),
+        ({"metric": "rmse", "metricThreshold": 0.5}, "metric"),
+        ({"metric": "auc", "metricThreshold": 0.5, "metricWindow": "31d"}, "metricWindow"),
     ],
 )
 async def test_a_policy_that_cannot_be_is_refused_by_its_field(retrained: Retrained, said: dict[str, Any], field: str) -> None:

@@ -72,6 +72,22 @@ def export(request: dict[str, Any], report: "Report") -> dict[str, Any]:
     return {"size_bytes": destination.stat().st_size}
 
 
+def append(request: dict[str, Any], report: "Report") -> dict[str, Any]:
+    """Writes a stored table with further rows below it, as Parquet.
+
+    request: `table`, `schema`, `rows` (JSON lines, `{"inputs": {…}, "outcome": …}`), `target` (the column that the outcome is
+    of), `destination`, `scratch` (a folder). Returns `appended` and `left_out`, of the rows.
+    """
+    from coreplex.engines.tabular.schema import TableSchema
+    from coreplex.engines.tabular.write import append as writer
+
+    report.progress(0.05, "appending rows")
+    table, rows, destination, scratch = (Path(request[name]) for name in ("table", "rows", "destination", "scratch"))
+    schema = TableSchema.from_json(request["schema"])
+    appended, left_out = writer.append(table, schema, rows, request["target"], destination, scratch)
+    return {"appended": appended, "left_out": left_out}
+
+
 def _types(overrides: Mapping[str, str]) -> "dict[str, ColumnType]":
     from coreplex.engines.tabular.schema import ColumnType
     from coreplex.errors.tree import Invalid, Message
