@@ -26,9 +26,8 @@ from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
 from coreplex.retraining import schedule
 from coreplex.retraining.inputs import DeleteRetrainPolicy, RetrainDeployment, SetRetrainPolicy
-from coreplex.retraining.table import ACTIVE, RETRAIN, RetrainPolicy, RetrainRun, RetrainStatus, RetrainTrigger
+from coreplex.retraining.table import ACTIVE, ENTITY, RETRAIN, RetrainPolicy, RetrainRun, RetrainStatus, RetrainTrigger
 
-ENTITY = "retrainrun"
 LONGEST = timedelta(days=30)
 RUNS = Listing(
     noun="RetrainRun",

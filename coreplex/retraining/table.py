@@ -13,6 +13,8 @@ from coreplex.platform.columns import key, maybe_moment, maybe_notice, moment, r
 
 RETRAIN = "model_retrain"
 """The kind of job that begins a retraining (`coreplex.retraining.jobs`)."""
+ENTITY = "retrainrun"
+"""What the jobs of retraining are about."""
 
 
 class RetrainTrigger(StrEnum):

@@ -8,8 +8,7 @@ from coreplex.event import service as event
 from coreplex.job import service as job
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
-from coreplex.retraining.service import ENTITY
-from coreplex.retraining.table import RetrainPolicy, RetrainRun, RetrainStatus
+from coreplex.retraining.table import ENTITY, RetrainPolicy, RetrainRun, RetrainStatus
 from coreplex.webhook import outbox
 from coreplex.webhook.event_types import declare
 
