@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Text, cast, func, select
 from sqlmodel import col
 
 from coreplex.deployment.table import Arm
+from coreplex.errors.tree import Invalid, Message
 from coreplex.platform.database import Database
 from coreplex.platform.document import read_together
 from coreplex.replay.table import Replay
@@ -22,6 +23,8 @@ from coreplex.serving.log.listing import Key, among, stored_sizes
 from coreplex.serving.table import InferenceLog
 
 PAGE_ROWS = 1_000
+MOST_BYTES = 4 << 30
+"""Of the file."""
 COUNTED_AT_ONCE = timedelta(hours=6)
 _log = InferenceLog
 _COLUMNS = (_log.request_id, _log.row_index, _log.inputs, _log.output, _log.outcome, _log.unit)
@@ -82,6 +85,15 @@ async def write(
             few = page[: replay.max_row_count - rows]
             await asyncio.to_thread(_append, file, few)
             rows += len(few)
+            if file.tell() > MOST_BYTES:
+                raise Invalid(
+                    Message(
+                        "replay_too_large",
+                        "The first {rows:,} rows have {gigabytes} GB as JSON; ask for fewer: `max_row_count`, or a shorter time.",
+                        rows=rows,
+                        gigabytes=MOST_BYTES >> 30,
+                    )
+                )
             early_outcomes += sum(row.outcome is not None and row.created_at < early for row in few)
     return Written(rows, early_outcomes)
 

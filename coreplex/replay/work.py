@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import load_only
 from sqlmodel import col
 
 from coreplex.artifact.service import whole
@@ -15,11 +16,10 @@ from coreplex.dataset.table import DatasetVersion
 from coreplex.engines.sequential.paired_gain import spent
 from coreplex.errors.tree import Invalid, Message, NotFound
 from coreplex.job.context import JobContext
-from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job
 from coreplex.job.work_folder import folder_of
 from coreplex.model.table import Model
-from coreplex.platform.database import ReadSession, WriteSession
+from coreplex.platform.database import WriteSession
 from coreplex.platform.deferred_import import child_task
 from coreplex.platform.document import storable
 from coreplex.platform.isolation import run_child
@@ -81,11 +81,10 @@ async def _replayed(context: JobContext, asked: Asked, folder: Path) -> dict[str
     written = await logged_rows.write(context.database, replay, chosen, rows, asked.version.created_at)
     if not written.rows:
         raise Invalid(Message("replay_without_rows", "The deployment has answered no row in this time that is still in its log."))
-    async with context.database.read() as session:
-        look = await look_of(session, replay, is_sampled=bool(chosen))
+    look = await context.save(lambda session: take_look(session, replay, is_sampled=bool(chosen)))
     warnings: list[Message] = _warnings(asked, there, written)
     found = await _compared(context, await _request(context, asked, written, look, rows), folder, warnings)
-    found |= {"look": look, "is_sampled": bool(chosen), "logged_row_count": there, "warnings": warnings}
+    found |= {"logged_row_count": there, "warnings": warnings}
 
     async def keep(session: WriteSession) -> None:
         kept = await session.get(Replay, replay.id, with_for_update=True)
@@ -98,19 +97,37 @@ async def _replayed(context: JobContext, asked: Asked, folder: Path) -> dict[str
     return {"replay_id": str(replay.id), "verdict": found["verdict"], "rows": found["row_count"]}
 
 
-async def look_of(session: ReadSession, replay: Replay, *, is_sampled: bool) -> int:
-    """Which start of looking at the candidate this is: the same as of an earlier replay of the same rows, as far as there are
-    more by now, and else a new one. What was sampled are others each time."""
-    query = select(Replay.since, Replay.arm, Replay.threshold, Replay.is_strict, Replay.look, Replay.is_sampled).where(  # type: ignore[call-overload]
-        col(Replay.deployment_id) == replay.deployment_id,
-        col(Replay.model_id) == replay.model_id,
-        col(Replay.id) != replay.id,
-        col(Replay.status) == JobStatus.succeeded,
+async def take_look(session: WriteSession, replay: Replay, *, is_sampled: bool) -> int:
+    """Which start of looking at the candidate this is, noted on the row: the same as of an earlier one of the same rows, of which
+    there may be more by now, and else a new one. What was sampled are others each time."""
+    # One after the other: two of one number would spend the same error twice.
+    await session.execute(select(col(Model.id)).where(col(Model.id) == replay.model_id).with_for_update(key_share=True))
+    query = (
+        select(Replay)
+        .options(load_only(*_OF_LOOKS))
+        .where(
+            col(Replay.deployment_id) == replay.deployment_id,
+            col(Replay.model_id) == replay.model_id,
+            col(Replay.id) != replay.id,
+            col(Replay.look).is_not(None),
+        )
     )
-    earlier = (await session.execute(query)).all()
-    own = (replay.since, replay.arm, replay.threshold, replay.is_strict)
-    same = [one.look for one in earlier if not one.is_sampled and tuple(one[:4]) == own]
-    return same[0] if same and not is_sampled else max((one.look or 0 for one in earlier), default=0) + 1
+    earlier = (await session.scalars(query)).all()
+    same = [] if is_sampled else [one for one in earlier if not one.is_sampled and _way(one) == _way(replay)]
+    look = (same[0].look if same else None) or max((one.look or 0 for one in earlier), default=0) + 1
+    kept = await session.get(Replay, replay.id, with_for_update=True)
+    if kept is not None:
+        kept.look, kept.is_sampled = look, is_sampled
+    return look
+
+
+_WAY = ("since", "arm", "threshold", "is_strict")
+_OF_LOOKS = [getattr(Replay, name) for name in (*_WAY, "look", "is_sampled")]
+
+
+def _way(replay: Replay) -> tuple[Any, ...]:
+    """What makes it a look of its own."""
+    return tuple(getattr(replay, name) for name in _WAY)
 
 
 def _warnings(asked: Asked, there: int, written: Written) -> list[Message]:

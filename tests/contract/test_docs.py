@@ -135,6 +135,15 @@ def test_which_of_two(stack: Stack, folder: Path) -> None:
     assert stopped == "{'status': 'STOPPED', 'reason': {'message': 'the holidays began'}}"
 
 
+def test_before_any_user_sees_it(stack: Stack, folder: Path) -> None:
+    page = ROOT / "docs" / "replay.md"
+    script = "".join(journey(page, name, "python") for name in ("replay", "replay-graphql"))
+    lines = run([sys.executable, "-c", script], folder, BASE_URL=stack.base_url, KEY=stack.key()).splitlines()
+    assert lines[:4] == ["True", "no_outcomes 600 0 True", "True", "20 True"]
+    assert lines[4:7] == ["better 600 1 True", "True", "['range', 'range', 'range', 'range']"]
+    assert lines[7:] == ["BETTER 2 True petal_width", "2", "{'stage': 'PRODUCTION', 'status': 'ACTIVE'}"]
+
+
 def test_how_a_deployment_does(stack: Stack, folder: Path) -> None:
     page = ROOT / "docs" / "monitoring.md"
     script = "".join(journey(page, name, "python") for name in ("monitoring", "monitoring-graphql"))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories.experiment import ONE_MODEL, Lab, leaves
+from tests.factories.experiment import FINAL, ONE_MODEL, Lab, leaves
 from tests.rest.test_deployment import act, deploy, one, project, state
 from tests.rest.test_outcome import post
 from tests.rest.test_rollout import predict, until
@@ -241,3 +241,23 @@ def test_numbers_a_sample_and_a_table_that_is_younger_than_the_rows(project: Lab
         0.0,
         "inconclusive" if same["gain_lower"] < -0.01 else "not_worse",
     )
+
+
+def test_a_replay_is_ended_and_goes_with_what_it_is_of(project: Lab, candidate: str) -> None:
+    present = deploy(project, "present")
+    asked(project, present, ROWS[:20])
+    made = [project.client.post(f"{one(present)}/replays", json={"model_id": candidate}).json() for _ in range(2)]
+    assert project.client.post(f"/api/jobs/{made[0]['job_id']}/cancel").status_code in (200, 409)
+    assert project.client.delete(f"/api/mlops/replays/{made[1]['replay_id']}").json() == {"ok": True}
+    (left,) = project.client.get(f"{one(present)}/replays").json()["items"]
+    assert left["id"] == made[0]["id"]
+    ended = until(
+        lambda: project.client.get(f"{one(present)}/replays").json()["items"][0]["status"], lambda got: got in FINAL, 60
+    )
+    assert ended in FINAL
+    events = project.client.get(f"/api/projects/{project.project_id}/timeline", params={"limit": 50}).json()["events"]
+    kinds = [event["type"] for event in events]
+    assert {"replay.created", "replay.deleted"} <= set(kinds)
+    act(project, present, "deactivate")
+    assert project.client.delete(one(present)).status_code == 200
+    assert project.client.get(f"/api/mlops/replays/{made[0]['replay_id']}").status_code == 404
