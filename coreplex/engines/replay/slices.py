@@ -76,14 +76,14 @@ def _by_range(column: str, numbers: NDArray[np.float64]) -> Iterator[Slice]:
 
 
 def _by_value(column: str, values: Sequence[Any], missing: NDArray[np.bool_]) -> Iterator[Slice]:
-    texts = np.array(["" if gone else str(value)[:LONGEST] for value, gone in zip(values, missing, strict=True)], dtype=object)
-    counted = Counter(texts[~missing].tolist())
-    common = [value for value, _ in counted.most_common(MOST_VALUES)]
-    for value in common:
-        yield Slice(column, SliceKind.value, value, None, None, texts == value)
-    if len(counted) > len(common):
-        rare = ~missing & ~np.isin(texts.astype(str), np.array(common, dtype=str))
-        yield Slice(column, SliceKind.other, None, None, None, rare)
+    texts = [None if gone else str(value)[:LONGEST] for value, gone in zip(values, missing, strict=True)]
+    counted = Counter(text for text in texts if text is not None)
+    numbers = {value: number for number, (value, _) in enumerate(counted.most_common(MOST_VALUES))}
+    codes = np.array([-1 if text is None else numbers.get(text, MOST_VALUES) for text in texts])
+    for value, number in numbers.items():
+        yield Slice(column, SliceKind.value, value, None, None, codes == number)
+    if len(counted) > len(numbers):
+        yield Slice(column, SliceKind.other, None, None, None, codes == MOST_VALUES)
 
 
 def judged(pairs: Pairs, agreed: Sequence[bool], found: Losses, confidence: float, margin: float) -> list[Document]:
