@@ -87,7 +87,7 @@ class TableScorer:
 
     def score(self, frame: pl.DataFrame, refused: pl.Series | None = None) -> Scored:
         """Answers for the rows of a part of the table. refused: (n,) why a row cannot be scored, null where it may be."""
-        own = frame.select(pl.col(source).alias(name) for name, source in self.sources.items())
+        own = self._own(frame)
         seen = _Spelled(own, self._given, frame.height)
         response = self._responses(self.scorer.ensemble.encode(seen))
         error = pl.Series(ERROR, [None], dtype=pl.String).new_from_index(0, frame.height)
@@ -100,6 +100,13 @@ class TableScorer:
         answers = pl.DataFrame(self._columns(response)).with_columns(error)
         answers = answers.with_columns(pl.when(pl.col(ERROR).is_null()).then(pl.col(name)).alias(name) for name in self.names)
         return Scored(answers, {(name, kind): count for name, kind, one in odd if (count := int(one.sum()))})
+
+    def encoded(self, frame: pl.DataFrame) -> list[Floats]:
+        """One (n, width) matrix per encoder for the rows of a part of the table."""
+        return self.scorer.ensemble.encode(_Spelled(self._own(frame), self._given, frame.height))
+
+    def _own(self, frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.select(pl.col(source).alias(name) for name, source in self.sources.items())
 
     def _responses(self, matrices: list[Floats]) -> Floats:
         """(n, k) answers for encoded rows, each what the row alone would get: so few at a time that no score is rounded."""
