@@ -7,12 +7,12 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Index
 from sqlmodel import Field
 
+from coreplex.errors.tree import Message
 from coreplex.job.lifecycle import FollowsJob
 from coreplex.monitoring.current_metric import MetricBasis
 from coreplex.monitoring.performance import Basis
 from coreplex.platform.bound import OF_PROJECT, Bound
 from coreplex.platform.columns import document, key, maybe_word, moment, notices, reference, word
-from coreplex.errors.tree import Message
 
 EXPLAIN = "explain_metric_change"
 """The kind of job that explains (`coreplex.metric_change.jobs`)."""

@@ -128,7 +128,7 @@ async def performance(
             rows=found.whole.rows,
             least=LEAST_ANSWERED,
         )
-    metric = _rank_metric(subject)
+    metric = rank_metric(subject)
     return Performance(
         subject.model.id,
         period,
@@ -189,7 +189,7 @@ async def summary(
     )
 
 
-def _rank_metric(subject: Subject) -> str:
+def rank_metric(subject: Subject) -> str:
     """What models of its experiment are ranked by, where it can be told of rows that were answered."""
     return (
         subject.sort_metric if subject.sort_metric in subject.judge.names else ("accuracy" if subject.judge.classes else "rmse")

@@ -132,9 +132,16 @@ def can_read(errors: ErrorModel, layout: Layout) -> bool:
     return layout.names.issuperset(errors.columns)
 
 
-def _by_errors(errors: ErrorModel, layout: Layout, places: Mapping[str, NDArray[np.int64]], p: NDArray[np.float64]) -> ByErrors:
+def expected_errors(
+    errors: ErrorModel, layout: Layout, places: Mapping[str, NDArray[np.int64]], p: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(n,) absolute and (n,) squared errors that are to be expected of n answers p (n, 1), by the (n,) places of each column."""
     features = {one.name: one for one in layout.inputs}
     columns = [places[name] for name in errors.columns]
     matrix = np.column_stack(columns) if columns else np.empty((len(p), 0), dtype=np.int64)
-    absolute, squared = errors.errors(as_inputs([features[name] for name in errors.columns], matrix), p[:, 0])
+    return errors.errors(as_inputs([features[name] for name in errors.columns], matrix), p[:, 0])
+
+
+def _by_errors(errors: ErrorModel, layout: Layout, places: Mapping[str, NDArray[np.int64]], p: NDArray[np.float64]) -> ByErrors:
+    absolute, squared = expected_errors(errors, layout, places, p)
     return ByErrors(absolute, squared, errors.absolute_deviation, errors.squared_deviation)
