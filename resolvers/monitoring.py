@@ -9,8 +9,10 @@ import strawberry
 from coreplex.deployment.table import Arm, Deployment
 from coreplex.engines.drift.window import DRIFT_PSI
 from coreplex.errors.tree import Damaged, Invalid, Message
+from coreplex.monitoring import attribution
 from coreplex.monitoring import drift as service
 from coreplex.monitoring import metrics as traffic
+from coreplex.monitoring.attribution import Attributions
 from coreplex.monitoring.drift import DriftBaseline, Watched
 from coreplex.monitoring.metrics import Metrics
 from coreplex.monitoring.period import period
@@ -74,6 +76,14 @@ async def drift(
     importance = await _importance(root, info)
     async with info.context.read() as session:
         return await service.drift(session, root, wanted, before, threshold=threshold, arm=arm, importance=importance)
+
+
+async def attribution_drift(
+    root: strawberry.Parent[Deployment], info: Info, window: Window = "7d", until: Until = None
+) -> Attributions:
+    wanted = period(window, until, now())
+    async with info.context.read() as session:
+        return await attribution.attribution_drift(session, root, wanted)
 
 
 async def _importance(root: Deployment, info: Info) -> Mapping[str, float | None]:

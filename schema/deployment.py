@@ -19,9 +19,10 @@ from coreplex.serving.table import InferenceLog
 from resolvers.context import Context
 from resolvers.deployment import canaries, input_schema, log_documents, log_file, shadows
 from resolvers.model import models
-from resolvers.monitoring import drift, metrics
+from resolvers.monitoring import attribution_drift, drift, metrics
 from resolvers.performance import performance
 from resolvers.retraining import challengers, policies
+from schema.attribution import ATTRIBUTION, DeploymentAttributionDrift
 from schema.common import name_warnings, published
 from schema.cost import INSIDE, PRICE
 from schema.deleted import DeletedFromProjectPayload
@@ -222,6 +223,13 @@ class Deployment:
         "How right its model is: metrics of known outcomes beside estimates without them, by time and by the values of a column.",
         graphql_type=DeploymentPerformance | None,
         metadata={PRICE: PERFORMANCE},
+    )
+    attribution_drift: DeploymentAttributionDrift | None = guarded(
+        attribution_drift,
+        READ,
+        "Whether its model answers by other columns than in training.",
+        graphql_type=DeploymentAttributionDrift | None,
+        metadata={PRICE: ATTRIBUTION},
     )
     log_file: File | None = guarded(
         log_file,

@@ -17,7 +17,7 @@ from schema.batch import job_field, progress_of
 from schema.common import published
 from schema.cost import INSIDE
 from schema.deleted import DeletedFromProjectPayload
-from schema.document_fields import at
+from schema.document_fields import real
 from schema.enums import enum
 from schema.field import command, computed, row
 from schema.links import link, owner
@@ -46,14 +46,16 @@ published(inputs.DeleteMetricChange, "DeleteMetricChangeInput", "An explanation 
 
 @strawberry.type(description="What a cause has done to the metric.")
 class MetricChangePart:
-    cause: Cause = at("cause", "The cause.", Cause)
-    features: list[str] = at("features", "The columns it is of; none of a shift of labels, and of the rest.", list[str])
-    effect: float = at("effect", "Its part of the change, in the metric's unit; all parts sum to the change.")
-    is_replaced: bool = at(
-        "is_replaced",
+    cause: Cause = computed(Cause, lambda part, _: Cause(part["cause"]), "The cause.")
+    features: list[str] = computed(
+        list[str], lambda part, _: part["features"], "The columns it is of; none of a shift of labels, and of the rest."
+    )
+    effect: float = real("effect", "Its part of the change, in the metric's unit; all parts sum to the change.")
+    is_replaced: bool = computed(
+        bool,
+        lambda part, _: part["is_replaced"],
         "How it was found out: true where earlier rows were given such values and answered anew, because none of them had any; "
         "false where those that have are given more weight.",
-        bool,
     )
 
 

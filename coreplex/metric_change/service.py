@@ -63,7 +63,11 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateMetricChange
     before = period(wanted.baseline_window or wanted.window, wanted.baseline_until or later.since, now(), "baseline_window")
     if before.until > later.since:
         raise Invalid.field(
-            Message("baseline_overlaps", "must not be later than the beginning of the other period, {since}", since=later.since.isoformat()),
+            Message(
+                "baseline_overlaps",
+                "must not be later than the beginning of the other period, {since}",
+                since=later.since.isoformat(),
+            ),
             "baseline_until",
         )
     metric = wanted.metric

@@ -5,12 +5,12 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, text
+from sqlalchemy import ARRAY, BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from coreplex.deployment.table import Arm
 from coreplex.platform.bound import Bound, Rule
-from coreplex.platform.columns import document, key, maybe_moment, maybe_word, moment
+from coreplex.platform.columns import document, key, maybe_moment, maybe_word, moment, reference
 
 KEPT_DAYS = 400
 
@@ -156,3 +156,37 @@ class DriftWatch(SQLModel, table=True):
     looked_at: datetime = moment()
     drifting_since: datetime | None = maybe_moment()
     """When the evidence was enough; None while it is not."""
+
+
+class AttributionBaseline(SQLModel, table=True):
+    """By how much each column moves a model's answers, over rows of its training; never changed."""
+
+    __tablename__ = "attribution_baselines"
+    __bound__ = Bound("One of a model. Goes with it.")
+
+    model_id: UUID = Field(primary_key=True, sa_column_args=[ForeignKey("models.id", ondelete="CASCADE")])
+    row_count: int = 0
+    features: list[dict[str, Any]] = document(list)
+    """As `coreplex.engines.explain.attribution` tells it."""
+
+
+class AttributionDay(SQLModel, table=True):
+    """The same over a uniform sample of what a deployment was asked in a day of UTC, by the model it had."""
+
+    __tablename__ = "attribution_days"
+    __bound__ = Bound(
+        f"One of a deployment, a model and a day, for {KEPT_DAYS} days. Go with their deployment.",
+        (Rule("began_at < :horizon", timedelta(days=KEPT_DAYS)),),
+    )
+    __table_args__ = (UniqueConstraint("deployment_id", "model_id", "began_at", name="uq_attribution_days_day"),)
+
+    id: UUID = key()
+    deployment_id: UUID = reference("deployments.id")
+    model_id: UUID
+    began_at: datetime = moment(index=True)
+    answered_count: int = Field(default=0, sa_type=BigInteger)
+    """Rows that were answered that day, when the sample was drawn."""
+    row_count: int = 0
+    """Rows of the sample."""
+    features: list[dict[str, Any]] = document(list)
+    made_at: datetime = moment()

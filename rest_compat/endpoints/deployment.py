@@ -106,6 +106,10 @@ def drifting(result: Any, _: Mapping[str, Any]) -> Any:
     return {"deployment_id": result["id"], **result["drift"]}
 
 
+def attributed(result: Any, _: Mapping[str, Any]) -> Any:
+    return {"deployment_id": result["id"], **result["attribution"]}
+
+
 def performing(result: Any, _: Mapping[str, Any]) -> Any:
     found = result["performance"]
     found["not_estimable"] = documents.sentence(found["not_estimable"])
@@ -144,6 +148,7 @@ ROWS = (
         drifting,
         params=(*WINDOW, "threshold", "baseline", "baseline_window", "baseline_until"),
     ),
+    Endpoint("GET", f"{ONE}/attribution-drift", "DeploymentAttributionDrift", attributed, params=("window", "until")),
     Endpoint("POST", f"{ONE}/predict", "Predict", predicted, body=("inputs", "options"), warning=warning),
     Endpoint("POST", f"{ONE}/promote", "PromoteDeployment", changed, body=("to_stage", "require_replay", "override_reason")),
     Endpoint(

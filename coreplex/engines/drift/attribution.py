@@ -38,16 +38,14 @@ class Attribution:
         return cls(rows, {one["feature"]: (float(one["mean"]), float(one["std_error"])) for one in features})
 
     @classmethod
-    def joined(cls, parts: Sequence["Attribution"]) -> "Attribution":
-        """Of several days, each with its rows."""
-        rows = sum(part.rows for part in parts)
-        names = {name for part in parts for name in part.means}
-        means = {}
+    def joined(cls, parts: Sequence["Attribution"], counts: Sequence[int]) -> "Attribution":
+        """Of samples of several days, each counting as much as the rows it was drawn from."""
+        names, total, means = {name for part in parts for name in part.means}, sum(counts), {}
         for name in names:
-            found = [(part.rows / rows, *part.means.get(name, (0.0, 0.0))) for part in parts]
+            found = [(count / total, *part.means.get(name, (0.0, 0.0))) for part, count in zip(parts, counts, strict=True)]
             error = np.sqrt(sum((weight * noise) ** 2 for weight, _, noise in found))
             means[name] = (sum(weight * mean for weight, mean, _ in found), float(error))
-        return cls(rows, means)
+        return cls(sum(part.rows for part in parts), means)
 
 
 @dataclass(frozen=True)
