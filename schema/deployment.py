@@ -11,6 +11,7 @@ from coreplex.deployment.rollout_inputs import RequireReplay
 from coreplex.deployment.table import Arm, DeploymentStatus, Stage, Strategy
 from coreplex.deployment.table import Deployment as Row
 from coreplex.errors.tree import NotFound
+from coreplex.metric_change.service import METRIC_CHANGES_OF_DEPLOYMENTS
 from coreplex.platform.permissions import READ, WRITE, Permission, Role, Scope
 from coreplex.replay.service import REPLAYS_OF_DEPLOYMENTS
 from coreplex.retraining.service import RUNS
@@ -45,9 +46,11 @@ from schema.scalars import JSON, Long, Value
 from schema.serving import Prediction
 
 if TYPE_CHECKING:
+    from schema.metric_change import MetricChange
     from schema.replay import Replay
 
 Replays = Annotated["Replay", strawberry.lazy("schema.replay")]
+MetricChanges = Annotated["MetricChange", strawberry.lazy("schema.metric_change")]
 STOP = Permission(Scope.write, Role.editor, archived=True)
 
 enum(
@@ -256,6 +259,9 @@ class Deployment:
     )
     prediction_batches: Connection[Batches] = nested(BATCHES_OF_DEPLOYMENTS, "The batches of predictions asked of it.")
     replays: Connection[Replays] = nested(REPLAYS_OF_DEPLOYMENTS, "The replays of rows it has answered.")
+    metric_changes: Connection[MetricChanges] = nested(
+        METRIC_CHANGES_OF_DEPLOYMENTS, "The explanations of why its metrics changed."
+    )
 
 
 @strawberry.type

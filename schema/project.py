@@ -25,6 +25,7 @@ from schema.experiment import ProjectExperiments
 from schema.field import by_id, command, loaded, read
 from schema.invitation import ProjectInvitations
 from schema.links import owner
+from schema.metric_change import ProjectMetricChanges
 from schema.model import ProjectModels
 from schema.node import node
 from schema.notice import Notice
@@ -122,6 +123,7 @@ class Project(
     ProjectGate,
     ProjectBatches,
     ProjectReplays,
+    ProjectMetricChanges,
     ProjectWebhooks,
     ProjectAlerts,
 ):

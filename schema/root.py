@@ -28,6 +28,7 @@ from schema.experiment import ExperimentMutation, ExperimentQuery
 from schema.file import FileQuery
 from schema.invitation import InvitationMutation, InvitationQuery
 from schema.job import JobMutation, JobQuery
+from schema.metric_change import MetricChangeMutation, MetricChangeQuery
 from schema.model import ModelMutation, ModelQuery
 from schema.node import NodeQuery
 from schema.outcome import OutcomeMutation
@@ -61,6 +62,7 @@ class Query(
     RolloutQuery,
     AbTestQuery,
     ReplayQuery,
+    MetricChangeQuery,
     WebhookQuery,
     AlertQuery,
     RetrainQuery,
@@ -87,6 +89,7 @@ class Mutation(
     OutcomeMutation,
     AbTestMutation,
     ReplayMutation,
+    MetricChangeMutation,
     WebhookMutation,
     AlertMutation,
     RetrainMutation,

@@ -14,6 +14,7 @@ CONCEPTS = (
     "ab_test",
     "outcome",
     "batch",
+    "metric_change",
     "replay",
     "serving",
     "alert",

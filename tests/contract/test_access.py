@@ -38,6 +38,7 @@ CONCEPTS = sorted({concept_of(call.field) for call in CALLS.values()})
 """The parts of the matrix, a test each."""
 
 Outcome = tuple[int, Any]
+OF_DEPLOYMENTS = ("replays", "metricChanges")
 
 
 def outcome(response: Response) -> Outcome:
@@ -204,8 +205,9 @@ async def test_a_key_bound_to_a_project_makes_no_other(made: tuple[World, Snapsh
         assert (await client.post("/api/projects", json={"name": "x"}, headers=found.headers("bound"))).status_code == 403
         assert await before.digest() == seen
         for path in filter(
-            is_list, set(root_fields()) - {"apiKeys", "sessions", "deployments", "rollouts", "abTests", "replays"}
-        ):  # the last four by project or deployment in REST
+            is_list,
+            set(root_fields()) - {"apiKeys", "sessions", "deployments", "rollouts", "abTests", *OF_DEPLOYMENTS},
+        ):  # the last five by project or deployment in REST
             place = {"predictionBatches": "predictions/batches"}.get(path, path)
             listed = (await client.get(f"/api/{place}", headers=found.headers("bound"))).json()
             assert listed["total"] == (1 if path == "projects" else 0), path

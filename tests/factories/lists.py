@@ -21,7 +21,7 @@ from coreplex.platform.identifier import new_id
 from coreplex.serving.table import InferenceLog
 from coreplex.webhook.table import Webhook
 from tests.factories.outside import alert_of, delivery_of, event_of
-from tests.factories.standing_on_models import AB_TEST, replay_of, retraining_of
+from tests.factories.standing_on_models import AB_TEST, metric_change_of, replay_of, retraining_of
 from tests.factories.world import World
 
 ROWS = 5
@@ -64,6 +64,7 @@ async def fill_lists(made: World) -> None:
             sides = {"deployment_a_id": ids["production"], "deployment_b_id": ids["deployment" if number else "idle"]}
             session.add(AbTest(**of_project, **sides, **AB_TEST, name=f"Test {number}"))
             session.add(replay_of(ids["project"], ids["deployment"], ids["model"], number))
+            session.add(metric_change_of(ids["project"], ids["deployment"], number))
             session.add(Job(**of_project, type="probe", status=state, finished_at=finished, message=f"Probe {number}"))
             about = {"description": f"Tells team {number}", "url": f"https://receiver{number}.invalid/"}
             session.add(Webhook(**of_project, **about, updated_at=moment))

@@ -21,7 +21,10 @@ from coreplex.errors.tree import Message
 from coreplex.job import service as job
 from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.table import Project
+from coreplex.metric_change.table import MetricChange
 from coreplex.model.table import Model
+from coreplex.monitoring.current_metric import MetricBasis
+from coreplex.monitoring.performance import Basis
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 from coreplex.platform.identifier import new_id
@@ -105,6 +108,31 @@ def replay_of(project_id: UUID, deployment_id: UUID, model_id: UUID, number: int
     counts = {"row_count": number, "logged_row_count": number, "failed_row_count": 0, "outcome_count": number, "look": 1}
     found = {"verdict": ReplayVerdict.better, "margin": 0.01, "gain": number / 100, "gain_lower": 0.001, "gain_upper": 0.5}
     return Replay(**ids, **asked, **counts, **found, status=JobStatus.succeeded, created_at=moment, finished_at=moment)
+
+
+def metric_change_of(project_id: UUID, deployment_id: UUID, number: int = 1) -> MetricChange:
+    """One that has found a shift of a column."""
+    moment = now() - timedelta(hours=number // 2)
+    periods = {"since": moment - timedelta(days=7), "until": moment, "baseline_until": moment - timedelta(days=7)}
+    part = {"cause": "feature_shift", "features": ["size"], "effect": -0.1, "is_replaced": False}
+    return MetricChange(
+        project_id=project_id,
+        deployment_id=deployment_id,
+        metric=("accuracy", "auc", "f1", "logloss", "mcc")[number % 5],
+        wanted_basis=MetricBasis.either,
+        basis=Basis.realised,
+        **periods,
+        baseline_since=moment - timedelta(days=14),
+        before=0.9,
+        after=0.8,
+        std_error=0.01,
+        parts=[part],
+        row_count=number,
+        baseline_row_count=number,
+        status=JobStatus.succeeded,
+        created_at=moment,
+        finished_at=moment,
+    )
 
 
 AB_TEST: dict[str, Any] = {

@@ -50,6 +50,7 @@ from tests.factories.standing_on_models import (
     add_deployments,
     add_retraining,
     add_rollout,
+    metric_change_of,
     replay_of,
     store,
 )
@@ -234,6 +235,8 @@ async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str
         retrain_run = add_retraining(session, project, deployments["deployment"])
         replay = replay_of(project.id, deployments["production"].id, models[1].id)
         session.add(replay)
+        metric_change = metric_change_of(project.id, deployments["production"].id)
+        session.add(metric_change)
         sent = await add_webhook(session, project)
         sent |= await add_alert(session, project, deployments["deployment"].id)
         invitation = Invitation(
@@ -259,6 +262,7 @@ async def furnish(made: World, owner: User, roles: dict[UUID, Role]) -> dict[str
         "ab_test": str(ab_test.id),
         "retrain_run": str(retrain_run.id),
         "replay": str(replay.id),
+        "metric_change": str(metric_change.id),
         **sent,
     }
 

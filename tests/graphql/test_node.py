@@ -112,6 +112,7 @@ SAMPLES: dict[str, Callable[[Asker], Awaitable[str]]] = {
     "Project": of_world("project"),
     "RetrainRun": of_world("retrain_run"),
     "Replay": of_world("replay"),
+    "MetricChange": of_world("metric_change"),
     "TimelineEvent": happened,
     "User": person,
     "WebhookDelivery": of_world("delivery"),
