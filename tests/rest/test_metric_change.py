@@ -17,7 +17,6 @@ from tests.stack import Stack
 
 Row = dict[str, Any]
 COLUMNS = ("size", "weight", "kind")
-EARLIER = "SET created_at = created_at - interval '1 day' WHERE deployment_id ="
 TIMES = {"window": "1h", "baseline_window": "25h"}
 
 
@@ -122,7 +121,6 @@ def test_without_outcomes_the_estimate_is_explained_or_refused(lab: Lab) -> None
         ({"baseline_window": "never"}, "baseline_window"),
         ({"baseline_until": "2999-01-01T00:00:00Z"}, "baseline_until"),
         ({"basis": "hoped"}, "basis"),
-        ({"windows": "1h"}, "windows"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_by_its_name(lab: Lab, said: dict[str, Any], key: str) -> None:
@@ -134,10 +132,15 @@ def test_what_cannot_be_asked_is_refused_by_its_name(lab: Lab, said: dict[str, A
 
 
 def attributed(lab: Lab, deployment: str, rows: int) -> dict[str, Any]:
-    """By which columns it answers, once the job has looked again."""
+    """By which columns it answers, once the job has looked again at so many rows."""
+    until(lambda: get(lab, deployment, "drift", window="1h"), lambda found: found["current_rows"] == rows)
     servers.execute(lab.stack.database_url, "UPDATE schedules SET next_at = now() WHERE name = 'attributions'")
     return dict(
-        until(lambda: get(lab, deployment, "attribution-drift", window="1h"), lambda found: found["row_count"] >= rows, 60)
+        until(
+            lambda: get(lab, deployment, "attribution-drift", window="1h"),
+            lambda found: sum(day["answered_count"] for day in found["days"]) == rows,
+            60,
+        )
     )
 
 
@@ -154,8 +157,8 @@ def test_a_model_that_answers_by_other_columns_is_found(lab: Lab) -> None:
     assert sum(feature["share"] for feature in calm["features"]) == pytest.approx(1)
     # All of one size: it is what moves the answers no more.
     predict(lab, deployment, [{**{name: row[name] for name in COLUMNS}, "size": 2.5} for row in rows * 3])
-    moved = attributed(lab, deployment, 2_000)
+    moved = attributed(lab, deployment, 2_400)
     assert moved["status"] == "drift"
     assert moved["features"][0]["feature"] == "size"
     assert moved["features"][0]["share"] < moved["features"][0]["baseline_share"]
-    assert [(day["row_count"], day["answered_count"]) for day in moved["days"]] == [(2_000, 2_400)]
+    assert 1_700 < moved["row_count"] <= 2_000
