@@ -9,8 +9,8 @@ from coreplex.engines.metric_change.causes import Cause
 from coreplex.job.lifecycle import JobStatus
 from coreplex.metric_change import inputs, service
 from coreplex.metric_change.table import MetricChange as Row
-from coreplex.monitoring.current_metric import MetricBasis
 from coreplex.monitoring.performance import Basis
+from coreplex.monitoring.table import MetricBasis
 from coreplex.platform.permissions import READ, WRITE
 from schema.background import background_work
 from schema.batch import job_field, progress_of

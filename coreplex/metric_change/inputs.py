@@ -3,9 +3,10 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from coreplex.monitoring.current_metric import MetricBasis
+from coreplex.errors.tree import Message, WrongValue
+from coreplex.monitoring.table import MetricBasis
 from coreplex.platform.inputs import NO_NUL, Identifier
 
 USUAL_WINDOW = "7d"
@@ -23,10 +24,20 @@ class CreateMetricChange(BaseModel):
         description="Whether outcomes must be known, or the metric is estimated in both periods; `either`: by outcomes where "
         "both have 100 or more.",
     )
-    window: Length = Field(USUAL_WINDOW, description="How long the later period is, such as `24h`, `7d` or `4w`.")
+    window: Length | None = Field(
+        None, description="How long the later period is, such as `24h` or `4w`; left out, `7d`, or what `since` says."
+    )
+    since: datetime | None = Field(None, description="Or the moment the later period begins at.")
     until: datetime | None = Field(None, description="The moment it ends at; left out, now.")
-    baseline_window: Length | None = Field(None, description="How long the earlier period is; left out, as long.")
+    baseline_window: Length | None = Field(None, description="How long the earlier period is; left out, as long as the other.")
+    baseline_since: datetime | None = Field(None, description="Or the moment the earlier period begins at.")
     baseline_until: datetime | None = Field(None, description="The moment it ends at; left out, where the later one begins.")
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> "CreateMetricChange":
+        if (self.since and self.window) or (self.baseline_since and self.baseline_window):
+            raise WrongValue(Message("since_and_window", "say either since or window, not both"))
+        return self
 
 
 class DeleteMetricChange(BaseModel):

@@ -1,5 +1,6 @@
 """What can be done with explanations of why a metric changed: ask for one, list them, delete one."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,11 +15,11 @@ from coreplex.job.lifecycle import JobStatus
 from coreplex.job.table import Job
 from coreplex.membership import quota
 from coreplex.membership.access import open_row, visible_projects
-from coreplex.metric_change.inputs import CreateMetricChange, DeleteMetricChange
+from coreplex.metric_change.inputs import USUAL_WINDOW, CreateMetricChange, DeleteMetricChange
 from coreplex.metric_change.table import EXPLAIN, MetricChange
 from coreplex.monitoring.current_metric import require_metric
 from coreplex.monitoring.performance import rank_metric, subject_of
-from coreplex.monitoring.period import period
+from coreplex.monitoring.period import Period, period
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 from coreplex.platform.filtering import identifiers, moments, one_of, reference
@@ -59,8 +60,9 @@ METRIC_CHANGES_OF_DEPLOYMENTS = listing(col(MetricChange.deployment_id))
 async def create(session: WriteSession, grant: Grant, wanted: CreateMetricChange, settings: Settings) -> MetricChange:
     """Have explained why a metric changed between two periods. Raises NotFound, Invalid, QuotaExceeded."""
     deployment = await open_row(session, grant, Deployment, wanted.deployment_id, "Deployment")
-    later = period(wanted.window, wanted.until, now())
-    before = period(wanted.baseline_window or wanted.window, wanted.baseline_until or later.since, now(), "baseline_window")
+    moment = now()
+    later = _later(wanted, moment)
+    before = _before(wanted, later, moment)
     if before.until > later.since:
         raise Invalid.field(
             Message(
@@ -93,6 +95,32 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateMetricChange
     said = f"Why {metric} of “{deployment.name}” changed is looked into."
     await event.audit(session, grant.user_id, change, "metric_change.created", said)
     return change
+
+
+def _later(wanted: CreateMetricChange, moment: datetime) -> Period:
+    if wanted.since is None:
+        return period(wanted.window or USUAL_WINDOW, wanted.until, moment)
+    return _between(wanted.since, min(wanted.until or moment, moment), "since")
+
+
+def _before(wanted: CreateMetricChange, later: Period, moment: datetime) -> Period:
+    until = wanted.baseline_until or later.since
+    if wanted.baseline_since is not None:
+        return _between(wanted.baseline_since, until, "baseline_since")
+    if wanted.baseline_window is not None:
+        return period(wanted.baseline_window, until, moment, "baseline_window")
+    try:
+        return Period(until - later.length, until)
+    except OverflowError:
+        raise Invalid.field(Message("before_all_time", "lies before all times there are"), "until") from None
+
+
+def _between(since: datetime, until: datetime, name: str) -> Period:
+    if since >= until:
+        raise Invalid.field(
+            Message("period_empty", "must lie before the end of its period, {until}", until=until.isoformat()), name
+        )
+    return Period(since, until)
 
 
 async def delete_one(session: WriteSession, grant: Grant, wanted: DeleteMetricChange) -> tuple[UUID, UUID]:

@@ -9,8 +9,8 @@ from sqlmodel import Field
 
 from coreplex.errors.tree import Message
 from coreplex.job.lifecycle import FollowsJob
-from coreplex.monitoring.current_metric import MetricBasis
 from coreplex.monitoring.performance import Basis
+from coreplex.monitoring.table import MetricBasis
 from coreplex.platform.bound import OF_PROJECT, Bound
 from coreplex.platform.columns import document, key, maybe_word, moment, notices, reference, word
 

@@ -15,9 +15,9 @@ from coreplex.job.context import JobContext
 from coreplex.job.table import Job
 from coreplex.metric_change.table import MetricChange
 from coreplex.monitoring import answered, baseline
-from coreplex.monitoring.current_metric import MetricBasis
 from coreplex.monitoring.performance import Basis, Subject, subject_of
 from coreplex.monitoring.period import Period
+from coreplex.monitoring.table import MetricBasis
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.deferred_import import child_task
 from coreplex.platform.document import storable
@@ -76,7 +76,7 @@ async def _asked(session: ReadSession, job: Job) -> Asked | None:
         if basis is Basis.realised:
             rows.append(await answered.judged(session, side, count, MOST_ROWS, inputs=True))
         else:
-            every = sum((await answered.counts(session, side, subject.layout)).values())
+            every = sum((await answered.counts(session, side, None)).values())  # of the log: counts are kept by the minute
             rows.append(await answered.sampled(session, side, every, MOST_ROWS, inputs=True))
     estimation = await baseline.estimation(session, subject.model.id) if basis is Basis.estimated else None
     bundle = await session.get_one(Artifact, subject.model.artifact_id)

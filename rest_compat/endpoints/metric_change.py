@@ -8,7 +8,7 @@ from rest_compat.endpoint import Endpoint
 
 LIST = "/api/mlops/deployments/{deployment_id}/metric-changes"
 ONE = "/api/mlops/metric-changes/{metric_change_id}"
-CREATE = ("metric", "basis", "window", "until", "baseline_window", "baseline_until")
+CREATE = ("metric", "basis", "window", "since", "until", "baseline_window", "baseline_since", "baseline_until")
 
 
 def metric_change(found: dict[str, Any]) -> dict[str, Any]:

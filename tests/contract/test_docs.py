@@ -156,6 +156,15 @@ def test_how_a_deployment_does(stack: Stack, folder: Path) -> None:
     assert lines[5:] == ["10 True petal_length", "['Other flowers']", "The alert “Other flowers” is acknowledged"]
 
 
+def test_why_it_got_worse(stack: Stack, folder: Path) -> None:
+    page = ROOT / "docs" / "metric-changes.md"
+    script = "".join(journey(page, name, "python") for name in ("metric-changes", "metric-changes-graphql"))
+    lines = run([sys.executable, "-c", script], folder, BASE_URL=stack.base_url, KEY=stack.key()).splitlines()
+    assert lines[0] == "succeeded realised True True"
+    assert lines[1] == "missing_values ['petal_length', 'petal_width'] True"
+    assert lines[2:] == ["True", "SUCCEEDED ESTIMATED missing_values True", "True"]
+
+
 def test_kept_fresh(stack: Stack, folder: Path) -> None:
     page = ROOT / "docs" / "retraining.md"
     script = "".join(journey(page, name, "python") for name in ("retraining", "retraining-graphql"))

@@ -23,8 +23,8 @@ from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.table import Project
 from coreplex.metric_change.table import MetricChange
 from coreplex.model.table import Model
-from coreplex.monitoring.current_metric import MetricBasis
 from coreplex.monitoring.performance import Basis
+from coreplex.monitoring.table import MetricBasis
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 from coreplex.platform.identifier import new_id

@@ -121,6 +121,9 @@ def test_without_outcomes_the_estimate_is_explained_or_refused(lab: Lab) -> None
         ({"baseline_window": "never"}, "baseline_window"),
         ({"baseline_until": "2999-01-01T00:00:00Z"}, "baseline_until"),
         ({"basis": "hoped"}, "basis"),
+        ({"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}, "since"),
+        ({"baseline_since": "9999-01-01T00:00:00Z"}, "baseline_since"),
+        ({"until": "0001-01-02T00:00:00Z"}, "until"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_by_its_name(lab: Lab, said: dict[str, Any], key: str) -> None:
