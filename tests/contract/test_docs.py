@@ -162,7 +162,7 @@ def test_why_it_got_worse(stack: Stack, folder: Path) -> None:
     lines = run([sys.executable, "-c", script], folder, BASE_URL=stack.base_url, KEY=stack.key()).splitlines()
     assert lines[0] == "succeeded realised True True"
     assert lines[1] == "missing_values ['petal_length', 'petal_width'] True"
-    assert lines[2:] == ["True", "SUCCEEDED ESTIMATED missing_values True", "True"]
+    assert lines[2:] == ["True", "SUCCEEDED ESTIMATED MISSING_VALUES True", "True"]
 
 
 def test_kept_fresh(stack: Stack, folder: Path) -> None:
