@@ -58,7 +58,7 @@ def _found(root: Attributions | Day) -> AttributionDrift:
 class AttributionDayReport:
     began_at: datetime = strawberry.field(description="Where it begins.")
     answered_count: Long = strawberry.field(description="Rows that were answered when it was looked at.")
-    row_count: int = strawberry.field(description="Rows that were drawn of them, 2,000 at most.")
+    row_count: Long = strawberry.field(description="Rows that were drawn of them, 2,000 at most.")
     made_at: datetime = strawberry.field(description="When it was looked at.")
     status: AttributionStatus = _status(_found)
     ndcg: float | None = _ndcg(_found)
@@ -88,8 +88,8 @@ class DeploymentAttributionDrift:
         lambda root, _: root.found.distance,
         "How far the shares lie apart: total variation, 0 to 1; null without enough rows.",
     )
-    baseline_row_count: int = strawberry.field(description="Rows of training that were looked at.")
-    row_count: int = strawberry.field(description="Rows of the window that were.")
+    baseline_row_count: Long = strawberry.field(description="Rows of training that were looked at.")
+    row_count: Long = strawberry.field(description="Rows of the window that were.")
     features: list[FeatureAttributionReport] = strawberry.field(
         resolver=_features,
         graphql_type=list[FeatureAttributionReport],

@@ -9,8 +9,7 @@ from coreplex.engines.metric_change.causes import Cause
 from coreplex.job.lifecycle import JobStatus
 from coreplex.metric_change import inputs, service
 from coreplex.metric_change.table import MetricChange as Row
-from coreplex.monitoring.performance import Basis
-from coreplex.monitoring.table import MetricBasis
+from coreplex.monitoring.table import Basis, MetricBasis
 from coreplex.platform.permissions import READ, WRITE
 from schema.background import background_work
 from schema.batch import job_field, progress_of
@@ -38,6 +37,16 @@ enum(
         "depend on each other in another way. By estimates that cannot be seen.",
     },
     name="MetricChangeCause",
+)
+
+enum(
+    Basis,
+    "What the value of a metric stands on.",
+    {
+        "realised": "Rows whose outcome is known.",
+        "estimated": "What is to be expected of the answers; no outcome is needed.",
+    },
+    name="PerformanceBasis",
 )
 
 published(inputs.CreateMetricChange, "CreateMetricChangeInput", "A metric and two periods, whose difference is to be explained.")
@@ -88,7 +97,7 @@ class MetricChange:
     job: Any = link("Job", "job_id", "The background job; null once it is no longer listed.")
     metric: str = strawberry.field(description="The metric.")
     wanted_basis: MetricBasis = strawberry.field(description="What it was allowed to stand on.")
-    basis: Basis | None = strawberry.field(description="What it stands on, in both periods; null until it has succeeded.")
+    used_basis: Basis | None = strawberry.field(description="What it stands on, in both periods; null until it has succeeded.")
     since: datetime = strawberry.field(description="Where the later period begins.")
     until: datetime = strawberry.field(description="Where it ends.")
     baseline_since: datetime = strawberry.field(description="Where the earlier period begins.")
@@ -106,8 +115,8 @@ class MetricChange:
         lambda root, _: root.std_error,
         "Standard error of the change, by bootstrap: of a change within two of them the causes may be chance.",
     )
-    row_count: Long | None = strawberry.field(description="Rows of the later period that it is of, of very many a sample.")
-    baseline_row_count: Long | None = strawberry.field(description="Rows of the earlier one, likewise.")
+    after_row_count: Long | None = strawberry.field(description="Rows of the later period that it is of, of very many a sample.")
+    before_row_count: Long | None = strawberry.field(description="Rows of the earlier one, likewise.")
     parts: list[MetricChangePart] = strawberry.field(
         resolver=_parts,
         graphql_type=list[MetricChangePart],

@@ -8,8 +8,7 @@ from coreplex.deployment.table import Deployment
 from coreplex.engines.performance.realised import worse_by
 from coreplex.errors.tree import Message
 from coreplex.monitoring.current_metric import CurrentMetric, Loss, current
-from coreplex.monitoring.performance import Basis
-from coreplex.monitoring.table import MetricBasis
+from coreplex.monitoring.table import Basis, MetricBasis
 from coreplex.platform.database import ReadSession
 
 

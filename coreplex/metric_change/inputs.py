@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints, model_validator
 
-from coreplex.errors.tree import Message, WrongValue
+from coreplex.errors.tree import WrongValue
+from coreplex.monitoring.period import SINCE_AND_WINDOW
 from coreplex.monitoring.table import MetricBasis
 from coreplex.platform.inputs import NO_NUL, Identifier
 
@@ -36,7 +37,7 @@ class CreateMetricChange(BaseModel):
     @model_validator(mode="after")
     def _one_beginning(self) -> "CreateMetricChange":
         if (self.since and self.window) or (self.baseline_since and self.baseline_window):
-            raise WrongValue(Message("since_and_window", "say either since or window, not both"))
+            raise WrongValue(SINCE_AND_WINDOW)
         return self
 
 

@@ -19,7 +19,7 @@ from coreplex.metric_change.inputs import USUAL_WINDOW, CreateMetricChange, Dele
 from coreplex.metric_change.table import EXPLAIN, MetricChange
 from coreplex.monitoring.current_metric import require_metric
 from coreplex.monitoring.performance import rank_metric, subject_of
-from coreplex.monitoring.period import Period, period
+from coreplex.monitoring.period import BEFORE_ALL_TIME, Period, period
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 from coreplex.platform.filtering import identifiers, moments, one_of, reference
@@ -112,7 +112,7 @@ def _before(wanted: CreateMetricChange, later: Period, moment: datetime) -> Peri
     try:
         return Period(until - later.length, until)
     except OverflowError:
-        raise Invalid.field(Message("before_all_time", "lies before all times there are"), "until") from None
+        raise Invalid.field(BEFORE_ALL_TIME, "until") from None
 
 
 def _between(since: datetime, until: datetime, name: str) -> Period:

@@ -9,8 +9,7 @@ from sqlmodel import Field
 
 from coreplex.errors.tree import Message
 from coreplex.job.lifecycle import FollowsJob
-from coreplex.monitoring.performance import Basis
-from coreplex.monitoring.table import MetricBasis
+from coreplex.monitoring.table import Basis, MetricBasis
 from coreplex.platform.bound import OF_PROJECT, Bound
 from coreplex.platform.columns import document, key, maybe_word, moment, notices, reference, word
 
@@ -35,12 +34,12 @@ class MetricChange(FollowsJob, table=True):
     until: datetime = moment()
     baseline_since: datetime = moment()
     baseline_until: datetime = moment()
-    basis: Basis | None = maybe_word(Basis)
+    used_basis: Basis | None = maybe_word(Basis)
     before: float | None = None
     after: float | None = None
     std_error: float | None = None
-    row_count: int | None = Field(default=None, sa_type=BigInteger)
-    baseline_row_count: int | None = Field(default=None, sa_type=BigInteger)
+    after_row_count: int | None = Field(default=None, sa_type=BigInteger)
+    before_row_count: int | None = Field(default=None, sa_type=BigInteger)
     parts: list[dict[str, Any]] = document(list)
     """`cause`, `features`, `effect` in the metric's unit, `is_replaced`; those that explain most first."""
     warnings: list[Message] = notices()

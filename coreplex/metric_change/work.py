@@ -15,9 +15,9 @@ from coreplex.job.context import JobContext
 from coreplex.job.table import Job
 from coreplex.metric_change.table import MetricChange
 from coreplex.monitoring import answered, baseline
-from coreplex.monitoring.performance import Basis, Subject, subject_of
+from coreplex.monitoring.performance import Subject, subject_of
 from coreplex.monitoring.period import Period
-from coreplex.monitoring.table import MetricBasis
+from coreplex.monitoring.table import Basis, MetricBasis
 from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.deferred_import import child_task
 from coreplex.platform.document import storable
@@ -141,9 +141,9 @@ async def _store(session: WriteSession, asked: Asked, found: dict[str, Any]) -> 
     change = await session.get(MetricChange, asked.change.id, with_for_update=True)
     if change is None:
         return
-    change.basis, change.before, change.after = asked.basis, found["before"], found["after"]
+    change.used_basis, change.before, change.after = asked.basis, found["before"], found["after"]
     change.std_error, change.parts = found["std_error"], found["parts"]
-    change.row_count, change.baseline_row_count = found["rows"], found["baseline_rows"]
+    change.after_row_count, change.before_row_count = found["rows"], found["baseline_rows"]
     if found["unknown"]:
         change.warnings = [
             Message(

@@ -17,10 +17,10 @@ from coreplex.engines.performance.realised import Figure, worse_by
 from coreplex.errors.nearest import hint
 from coreplex.errors.tree import Invalid, Message
 from coreplex.monitoring import answered
-from coreplex.monitoring.performance import FEW_ROWS, Basis, Subject, subject_of, summary
+from coreplex.monitoring.performance import FEW_ROWS, Subject, subject_of, summary
 from coreplex.monitoring.period import Period
 from coreplex.monitoring.spans import BINS
-from coreplex.monitoring.table import MetricBasis
+from coreplex.monitoring.table import Basis, MetricBasis
 from coreplex.platform.clock import now
 from coreplex.platform.database import ReadSession
 

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Any
 
 from coreplex.deployment.table import Arm, Deployment
@@ -34,13 +33,6 @@ WITHOUT_ESTIMATION = Message(
     "model_without_estimation", "The model was trained before what estimates stand on was kept with models. Train it again."
 )
 CANNOT_READ = Message("columns_not_counted", "The columns that the estimate stands on are not counted for this deployment.")
-
-
-class Basis(StrEnum):
-    """What the value of a metric stands on."""
-
-    realised = "realised"
-    estimated = "estimated"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 RUNNING = timedelta(minutes=1)
 LEAST, MOST = timedelta(minutes=1), timedelta(days=KEPT_DAYS)
 _LENGTH = re.compile(r"\s*([0-9]{1,9})\s*([smhdw])\s*")
+SINCE_AND_WINDOW = Message("since_and_window", "say either since or window, not both")
 BEFORE_ALL_TIME = Message("before_all_time", "lies before all times there are")
 STEPS = (60, 300, 900, 3600, 6 * 3600, 86400)
 """Seconds of a bucket, one of which is chosen where nobody says."""

@@ -15,6 +15,13 @@ from coreplex.platform.columns import document, key, maybe_moment, maybe_word, m
 KEPT_DAYS = 400
 
 
+class Basis(StrEnum):
+    """What the value of a metric stands on."""
+
+    realised = "realised"
+    estimated = "estimated"
+
+
 class MetricBasis(StrEnum):
     """What a rule lets the value of a metric stand on."""
 

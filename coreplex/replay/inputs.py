@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, StringConstraints, field_validator, model
 
 from coreplex.deployment.table import Arm
 from coreplex.errors.tree import Message, WrongValue
+from coreplex.monitoring.period import SINCE_AND_WINDOW
 from coreplex.platform.filtering import Moment
 from coreplex.platform.inputs import Identifier, storable
 
@@ -73,7 +74,7 @@ class CreateReplay(BaseModel):
     @model_validator(mode="after")
     def _one_beginning(self) -> "CreateReplay":
         if self.since is not None and self.window is not None:
-            raise WrongValue(Message("since_and_window", "say either since or window, not both"))
+            raise WrongValue(SINCE_AND_WINDOW)
         return self
 
 

@@ -23,8 +23,7 @@ from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.table import Project
 from coreplex.metric_change.table import MetricChange
 from coreplex.model.table import Model
-from coreplex.monitoring.performance import Basis
-from coreplex.monitoring.table import MetricBasis
+from coreplex.monitoring.table import Basis, MetricBasis
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 from coreplex.platform.identifier import new_id
@@ -120,15 +119,15 @@ def metric_change_of(project_id: UUID, deployment_id: UUID, number: int = 1) -> 
         deployment_id=deployment_id,
         metric=("accuracy", "auc", "f1", "logloss", "mcc")[number % 5],
         wanted_basis=MetricBasis.either,
-        basis=Basis.realised,
+        used_basis=Basis.realised,
         **periods,
         baseline_since=moment - timedelta(days=14),
         before=0.9,
         after=0.8,
         std_error=0.01,
         parts=[part],
-        row_count=number,
-        baseline_row_count=number,
+        after_row_count=number,
+        before_row_count=number,
         status=JobStatus.succeeded,
         created_at=moment,
         finished_at=moment,

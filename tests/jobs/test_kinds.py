@@ -31,6 +31,7 @@ HEAVY = {
 OWN_QUEUES = {
     "automl_train": Queue.training,
     "batch_predict": Queue.predictions,
+    "explain_metric_change": Queue.predictions,
     "replay": Queue.predictions,
     "webhook_send": Queue.webhooks,
 }

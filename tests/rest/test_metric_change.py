@@ -85,7 +85,7 @@ def turned(rows: list[Row]) -> list[Row]:
 def test_a_column_that_stops_coming_is_named(lab: Lab) -> None:
     deployment = two_periods(lab, without_size)
     found = explained(lab, deployment, metric="accuracy")
-    assert (found["basis"], found["row_count"], found["baseline_row_count"]) == ("realised", 500, 500)
+    assert (found["used_basis"], found["after_row_count"], found["before_row_count"]) == ("realised", 500, 500)
     assert found["change"] == pytest.approx(found["after"] - found["before"])
     assert found["change"] < -2 * found["standard_error"]
     assert sum(part["effect"] for part in found["parts"]) == pytest.approx(found["change"])
@@ -108,7 +108,7 @@ def test_that_the_same_rows_have_other_outcomes_is_the_rest(lab: Lab) -> None:
 def test_without_outcomes_the_estimate_is_explained_or_refused(lab: Lab) -> None:
     deployment = two_periods(lab, without_size, known=False)
     found = explained(lab, deployment, metric="accuracy")
-    assert (found["basis"], found["parts"][0]["cause"]) == ("estimated", "missing_values")
+    assert (found["used_basis"], found["parts"][0]["cause"]) == ("estimated", "missing_values")
     refused = explained(lab, deployment, "failed", basis="realised")
     assert "0 rows whose outcome is known" in refused["error"]
 

@@ -95,7 +95,7 @@ def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
     )
     if found is None:
         raise Conflict(
-            Message("metric_not_defined", "{metric} is not defined on the rows of a period.", metric=request["metric"])
+            Message("metric_undefined_in_period", "{metric} is not defined on the rows of a period.", metric=request["metric"])
         )
     return _told(found, before, after) | {"unknown": unknown_before + unknown_after}
 
