@@ -15,6 +15,8 @@ from coreplex.job.table import Job
 from coreplex.membership import access
 from coreplex.membership.table import Project
 from coreplex.model.table import Model
+from coreplex.replay.service import DOCUMENTS as REPLAY_DOCUMENTS
+from coreplex.replay.table import Replay
 from coreplex.webhook.table import Webhook
 from resolvers.loading import Rows
 
@@ -36,3 +38,4 @@ jobs = _rows(Job)
 artifacts = _rows(Artifact)
 webhooks = _rows(Webhook)
 alerts = _rows(Alert)
+replays = _rows(Replay, REPLAY_DOCUMENTS)

@@ -25,6 +25,7 @@ FOUND: dict[str, tuple[str, Loads]] = {
     "Job": ("schema.job", visible.jobs),
     "Model": ("schema.model", visible.models),
     "Project": ("schema.project", visible.projects),
+    "Replay": ("schema.replay", visible.replays),
     "Rollout": ("schema.rollout", visible.rollouts),
     "User": ("schema.account", users),
     "Webhook": ("schema.webhook", visible.webhooks),

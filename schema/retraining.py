@@ -86,6 +86,9 @@ class RetrainPolicy:
     include_outcomes: bool = strawberry.field(
         description="Whether it learns from rows that the deployment answered, too, once their outcomes are known."
     )
+    replay_window_secs: int | None = strawberry.field(
+        description="Seconds back from its end of which a challenger answers again what was asked; null: it does not."
+    )
     is_mailed: bool = strawberry.field(description="Whether the owner, admins and editors of the project get a mail of each end.")
     owner: Any = link("User", "owner_id", "In whose name it trains: who set it last; null for an account that is gone.")
     created_at: datetime = strawberry.field(description="When it was first set.")
@@ -120,6 +123,8 @@ class RetrainRun:
     previous_model: Any = link("Model", "previous_model_id", "The model that was deployed.")
     model_id: strawberry.ID | None = strawberry.field(description="Identifier of the challenger.")
     model: Any = link("Model", "model_id", "The challenger: the best model of the experiment.")
+    replay_id: strawberry.ID | None = strawberry.field(description="Identifier of the replay; null without one.")
+    replay: Any = link("Replay", "replay_id", "What the challenger would have answered; null without a replay.")
     metric: str | None = strawberry.field(graphql_type=MetricName | None, description="The metric by which the experiment ranks.")
     previous_value: float | None = strawberry.field(
         description="That of the model that was deployed, out-of-fold on the version it has learned from."

@@ -60,6 +60,11 @@ class SetRetrainPolicy(BaseModel):
         description="Whether rows that the deployment answered are learned from as soon as their outcomes are known: they are "
         "appended to the newest version, the outcome as the column that is predicted, which makes a further version.",
     )
+    replay_window: Window | None = Field(
+        None,
+        description="Of how long a time, such as `7d`, the challenger answers again what was asked; up to 30 days. "
+        "Null: it does not. Not with `include_outcomes`: it would be judged by rows that it has learned from.",
+    )
     is_mailed: bool = Field(False, description="Whether the owner, admins and editors of the project get a mail of each end.")
 
 

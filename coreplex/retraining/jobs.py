@@ -11,7 +11,7 @@ from coreplex.job.kinds import JobKind, declare
 from coreplex.job.table import Job
 from coreplex.platform.database import WriteSession
 from coreplex.platform.deferred_import import later
-from coreplex.retraining.table import RETRAIN, RetrainPolicy, RetrainRun
+from coreplex.retraining.table import REPLAY, RETRAIN, RetrainPolicy, RetrainRun
 from coreplex.retraining.telling import MAIL, MAIL_DISABLED, outcome
 
 
@@ -64,6 +64,13 @@ declare(
         later("coreplex.retraining.begin:run"),
         on_final=later("coreplex.retraining.begin:on_final"),
         description="Begins the retraining of a deployment.",
+    )
+)
+declare(
+    JobKind(
+        REPLAY,
+        later("coreplex.retraining.replaying:run"),
+        description="Has a challenger answer what its deployment was asked.",
     )
 )
 declare(JobKind(MAIL, mail, description="Writes the mails about the end of a retraining."))

@@ -51,18 +51,18 @@ async def set_policy(session: WriteSession, grant: Grant, wanted: SetRetrainPoli
     """Say when a deployment is retrained, and from now on in the caller's name; its id, and the policy. Raises Invalid."""
     deployment = await open_row(session, grant, Deployment, wanted.deployment_id, "Deployment")
     moment = now()
-    window = await _check(session, deployment, wanted, moment)
+    metric_window, replay_window = await _check(session, deployment, wanted, moment)
     await session.execute(_ALONE, {"of": str(deployment.id)})
     policy = await session.get(RetrainPolicy, deployment.id, with_for_update=True)
     policy = policy or RetrainPolicy(deployment_id=deployment.id, project_id=deployment.project_id)
-    said = wanted.model_dump(exclude={"deployment_id", "min_new_row_count", "metric_window"})
+    said = wanted.model_dump(exclude={"deployment_id", "min_new_row_count", "metric_window", "replay_window"})
     due = schedule.next_after(wanted.schedule, wanted.time_zone, moment) if wanted.schedule and wanted.is_enabled else None
     looked_at = {
         "next_run_at": due,
         "next_look_at": moment if wanted.metric and wanted.is_enabled else None,
         "bad_model_id": None,
     }
-    more = {"min_new_rows": wanted.min_new_row_count, "metric_window_secs": int(window.total_seconds())}
+    more = {"min_new_rows": wanted.min_new_row_count, "metric_window_secs": metric_window, "replay_window_secs": replay_window}
     policy.sqlmodel_update({**said, **looked_at, **more, "owner_id": grant.user_id, "updated_at": moment})
     policy.disabled_reason = None
     session.add(policy)
@@ -72,8 +72,10 @@ async def set_policy(session: WriteSession, grant: Grant, wanted: SetRetrainPoli
     return deployment.id, policy
 
 
-async def _check(session: ReadSession, deployment: Deployment, wanted: SetRetrainPolicy, moment: datetime) -> timedelta:
-    """The window of the metric. Raises Invalid where a trigger cannot be, or there is none."""
+async def _check(
+    session: ReadSession, deployment: Deployment, wanted: SetRetrainPolicy, moment: datetime
+) -> tuple[int, int | None]:
+    """The seconds of the windows of the metric and of the replay. Raises Invalid for what cannot be, and without a trigger."""
     if wanted.schedule is not None:
         schedule.check(wanted.schedule, wanted.time_zone, moment)
     elif wanted.is_enabled and not wanted.on_drift and wanted.metric is None:
@@ -85,10 +87,20 @@ async def _check(session: ReadSession, deployment: Deployment, wanted: SetRetrai
         raise Invalid.field(Message("metric_and_threshold", "must be said where the other one of metric and threshold is"), key)
     if wanted.metric is not None:
         await require_metric(session, deployment, wanted.metric)
-    window = length_of(wanted.metric_window, "metric_window")
+    if wanted.replay_window is not None and wanted.include_outcomes:
+        raise Invalid.field(
+            Message("replay_of_learned_rows", "is not with include_outcomes: those rows have been learned from"), "replay_window"
+        )
+    replayed = None if wanted.replay_window is None else _window(wanted.replay_window, "replay_window")
+    return _window(wanted.metric_window, "metric_window"), replayed
+
+
+def _window(said: str, key: str) -> int:
+    """Seconds."""
+    window = length_of(said, key)
     if window > LONGEST:
-        raise Invalid.field(Message("retrain_window_too_long", "must be at most {days} days", days=LONGEST.days), "metric_window")
-    return window
+        raise Invalid.field(Message("retrain_window_too_long", "must be at most {days} days", days=LONGEST.days), key)
+    return int(window.total_seconds())
 
 
 def _in_words(policy: RetrainPolicy) -> str:

@@ -13,6 +13,8 @@ from coreplex.platform.columns import key, maybe_moment, maybe_notice, moment, r
 
 RETRAIN = "model_retrain"
 """The kind of job that begins a retraining (`coreplex.retraining.jobs`)."""
+REPLAY = "retrain_replay"
+"""The kind of job that has a challenger answer what the deployment was asked."""
 ENTITY = "retrainrun"
 """What the jobs of retraining are about."""
 
@@ -76,6 +78,8 @@ class RetrainPolicy(SQLModel, table=True):
     min_new_rows: int = Field(default=0, sa_type=BigInteger)
     include_outcomes: bool = False
     """Whether rows it was asked are learned from, with their outcomes."""
+    replay_window_secs: int | None = None
+    """How far back what was asked is answered by the challenger, too; None: not at all."""
     is_mailed: bool = False
     created_at: datetime = moment()
     updated_at: datetime = moment()
@@ -117,6 +121,8 @@ class RetrainRun(SQLModel, table=True):
     """What the deployment served when it began."""
     model_id: UUID | None = reference("models.id", default=None, on_delete="SET NULL")
     """The challenger."""
+    replay_id: UUID | None = reference("replays.id", default=None, on_delete="SET NULL")
+    """What the challenger would have answered."""
     metric: str | None = Field(default=None, max_length=32)
     previous_value: float | None = None
     value: float | None = None

@@ -10,6 +10,7 @@ from coreplex.deployment.table import Deployment, DeploymentStatus
 from coreplex.engines.performance.realised import worse_by
 from coreplex.errors.tree import Message
 from coreplex.experiment.table import Experiment
+from coreplex.job import service as job
 from coreplex.job.lifecycle import JobStatus
 from coreplex.model.table import Model
 from coreplex.monitoring.current_metric import current_metric
@@ -20,7 +21,7 @@ from coreplex.platform.one_by_one import one_by_one
 from coreplex.retraining import schedule
 from coreplex.retraining.queries import DRIFTING, ENDED, LOOKED_AT, SCHEDULED
 from coreplex.retraining.service import open_run
-from coreplex.retraining.table import RetrainPolicy, RetrainRun, RetrainStatus, RetrainTrigger
+from coreplex.retraining.table import ENTITY, REPLAY, RetrainPolicy, RetrainRun, RetrainStatus, RetrainTrigger
 from coreplex.retraining.telling import ended
 
 MOST_AT_ONCE = 100
@@ -131,10 +132,16 @@ async def _succeed(session: WriteSession, run: RetrainRun, experiment: Experimen
     """The best model is the challenger: its parent is what was deployed, and nobody serves it by itself."""
     best = None if experiment.best_model_id is None else await session.get(Model, experiment.best_model_id)
     if best is None:
-        return await ended(session, run, RetrainStatus.failed, NO_MODEL)
+        await ended(session, run, RetrainStatus.failed, NO_MODEL)
+        return
     before = None if run.previous_model_id is None else await session.get(Model, run.previous_model_id)
     best.parent_id, run.model_id = run.previous_model_id, best.id
     run.metric, run.value = experiment.sort_metric, best.metrics.get(experiment.sort_metric)
     run.previous_value = None if before is None else before.metrics.get(experiment.sort_metric)
     session.add(best)
-    return await ended(session, run, RetrainStatus.succeeded, None)
+    await ended(session, run, RetrainStatus.succeeded, None)
+    policy = await session.get(RetrainPolicy, run.deployment_id)
+    if policy is not None and policy.replay_window_secs is not None:
+        await job.enqueue(
+            session, REPLAY, entity_type=ENTITY, entity_id=run.id, project_id=run.project_id, created_by=run.created_by
+        )

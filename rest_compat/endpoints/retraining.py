@@ -20,6 +20,7 @@ POLICY = (
     "max_models",
     "min_new_row_count",
     "include_outcomes",
+    "replay_window",
     "is_mailed",
 )
 

@@ -1,7 +1,7 @@
 """Retraining in GraphQL: what begins one and what does not, never two at once, what comes of it, and who is told."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -40,8 +40,9 @@ RETRAIN = """mutation($input: RetrainDeploymentInput!) { retrainDeployment(input
 RUNS = """query($id: ID!) { deployment(id: $id) { challenger { id }
   retrainPolicy { isEnabled disabledReason { reason } nextRunAt quietUntil owner { email } }
   retrainRuns { nodes { id trigger status reason { reason message } experimentId newRowCount outcomeRowCount
-    metric previousValue value previousModel { id } model { id parentId challengerOf { id } } createdBy { email } } } } }"""
-KINDS = ("model_retrain", "retrain_mail", "retrain_disabled_mail")
+    metric previousValue value previousModel { id }
+    replay { since until model { id } } model { id parentId challengerOf { id } } createdBy { email } } } } }"""
+KINDS = ("model_retrain", "retrain_replay", "retrain_mail", "retrain_disabled_mail")
 
 
 class Retrained:
@@ -434,6 +435,32 @@ async def test_outcomes_go_below_a_further_version(retrained: Retrained) -> None
     assert str((await learned_from(retrained))[0].parent_version_id) == uploaded
 
 
+async def test_the_challenger_answers_what_was_asked(retrained: Retrained) -> None:
+    await retrained.policy(schedule="0 3 * * *", replayWindow="7d")
+    await retrained.version()
+    (run,) = await retrained.due()
+    await retrained.trained(run)
+    await retrained.work()
+    (ended,) = await retrained.runs()
+    assert ended["replay"]["model"] == {"id": ended["model"]["id"]}
+    begun, until = (datetime.fromisoformat(ended["replay"][name]) for name in ("since", "until"))
+    assert timedelta(days=6, hours=23) < until - begun < timedelta(days=7, hours=1)
+
+
+async def test_no_replay_in_the_name_of_who_may_not(retrained: Retrained) -> None:
+    await retrained.policy("editor", schedule="0 3 * * *", replayWindow="7d")
+    await retrained.version()
+    (run,) = await retrained.due()
+    await retrained.do("UPDATE memberships SET role = 'viewer' WHERE user_id = :who", who=retrained.world.people["editor"].id)
+    await retrained.trained(run)
+    await retrained.work()
+    (ended,) = await retrained.runs()
+    assert (ended["status"], ended["replay"]) == ("SUCCEEDED", None)
+    timeline = "query($id: ID!) { project(id: $id) { timeline(first: 20) { nodes { type } } } }"
+    told = await retrained.asker.data(timeline, id=retrained.world.ids["project"])
+    assert "deployment.retraining_not_replayed" in [one["type"] for one in told["project"]["timeline"]["nodes"]]
+
+
 async def test_a_dataset_that_is_deleted_takes_all_of_it_along(retrained: Retrained) -> None:
     delete = "mutation($input: DeleteDatasetInput!) { deleteDataset(input: $input) { deletedId userErrors { message } } }"
     await retrained.do("UPDATE deployments SET status = 'inactive'")
@@ -460,6 +487,8 @@ async def test_a_dataset_that_is_deleted_takes_all_of_it_along(retrained: Retrai
         ({"onDrift": True, "cooldownHours": -1}, "cooldownHours"),
         ({"onDrift": True, "minNewRowCount": -1}, "minNewRowCount"),
         ({"metric": "auc"}, "metricThreshold"),
+        ({"onDrift": True, "replayWindow": "7d", "includeOutcomes": True}, "replayWindow"),
+        ({"onDrift": True, "replayWindow": "5w"}, "replayWindow"),
         ({"metricThreshold": 0.5, "onDrift": True}, "metric"),
         ({"metric": "rmse", "metricThreshold": 0.5}, "metric"),
         ({"metric": "auc", "metricThreshold": 0.5, "metricWindow": "31d"}, "metricWindow"),
