@@ -32,7 +32,10 @@ class MetricFigure:
     name: str = at(0, "Its name, as models are ranked by; of classes also `precision`, `recall` and `specificity`.", str)
     value: float | None = computed(float | None, lambda one, _: one[1].value, "Its value; null where it is not defined.")
     standard_error: float | None = computed(
-        float | None, lambda one, _: one[1].error, "Its standard error; null where there is none, as of very few rows."
+        float | None,
+        lambda one, _: one[1].error,
+        "Its standard error, by the chance of rows and outcomes; what a calibration leaves wrong is not in it. Null where there is "
+        "none, as of very few rows.",
     )
     lower: float | None = _end(-1, "Where its 95 % interval begins.")
     upper: float | None = _end(1, "Where it ends.")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coreplex.engines.drift.bins import LevelBins, NumberBins, Places
-from coreplex.engines.drift.layout import CLASS, Counts, Feature, Layout, Part
+from coreplex.engines.drift.layout import CLASS, Counts, Feature, Layout, Part, values_of
 from coreplex.engines.encoding.rows import ABSENT, matched, renamed
 from coreplex.engines.encoding.values import domain, reader
 from coreplex.engines.scoring.bundle import label_key
@@ -63,10 +63,9 @@ class RowCounter:
             else:
                 yield part.feature, None, read.places(raw)
 
-    def places(self, rows: Sequence[Row]) -> dict[str, Places]:
-        """By column the (n,) places of n rows; of a row without any column of the layout all are missing."""
-        known = [self._named(row) or {} for row in rows]
-        return {feature.name: places for feature, _, places in self.read(known)}
+    def values(self, rows: Sequence[Row]) -> dict[str, Values]:
+        """By column the (n,) values of n rows, as a model can learn from them (`layout.values_of`)."""
+        return {feature.name: values_of(feature, values, places) for feature, values, places in self.read(self.named(rows))}
 
     def _named(self, row: Row) -> Row | None:
         """The row with its columns under their own names; None where it has none of them."""

@@ -116,29 +116,27 @@ def _feature(column: Column, some: pl.Series, whole: pl.Series) -> Feature:
     return Feature(column.name, kind, bins, _counted(places, bins.size), column)
 
 
-def placed(features: Sequence[Feature], frame: pl.DataFrame) -> NDArray[np.int64]:
-    """(n, f) the place of each value of a table's columns in the bins of the features, which were made of such columns."""
+def table_values(features: Sequence[Feature], frame: pl.DataFrame) -> NDArray[np.float64]:
+    """(n, f) the columns of a table, as a model can learn from them (`values_of`)."""
     seen = Canonical(frame)
-    places = [_places(feature, seen.series(feature.column)) for feature in features if feature.column is not None]
-    return np.column_stack(places) if places else np.empty((frame.height, 0), dtype=np.int64)
+    columns = [_values(feature, seen.series(feature.column)) for feature in features if feature.column is not None]
+    return np.column_stack(columns) if columns else np.empty((frame.height, 0))
 
 
-def as_inputs(features: Sequence[Feature], places: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(n, f) places as numbers a model can learn from: NaN for what is missing, and for what training never saw."""
-    values = places.astype(np.float64)
-    for place, feature in enumerate(features):
-        bins = feature.bins
-        unknown = places[:, place] == bins.missing
-        if isinstance(bins, LevelBins):
-            unknown |= places[:, place] == bins.unseen
-        values[unknown, place] = np.nan
-    return values
-
-
-def _places(feature: Feature, values: pl.Series) -> NDArray[np.int64]:
+def _values(feature: Feature, series: pl.Series) -> NDArray[np.float64]:
     if isinstance(feature.bins, LevelBins):
-        return feature.bins.place(values.to_list())
-    return feature.bins.place(as_numbers(values, feature.kind))
+        return values_of(feature, None, feature.bins.place(series.to_list()))
+    return as_numbers(series, feature.kind)
+
+
+def values_of(feature: Feature, values: NDArray[np.float64] | None, places: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(n,) what was read of a column as numbers a model can learn from: `values` of numbers; of categories (None) their `places`,
+    the commonest first, NaN for what is missing and for what training never saw."""
+    if values is not None or not isinstance(feature.bins, LevelBins):
+        return values if values is not None else places.astype(np.float64)
+    found = places.astype(np.float64)
+    found[places >= feature.bins.unseen] = np.nan
+    return found
 
 
 def _levels(some: pl.Series, whole: pl.Series) -> LevelBins:

@@ -1,8 +1,8 @@
 """How wrong a model of numbers is about a row, learned from its out-of-fold errors.
 
 As DLE does (direct loss estimation, NannyML 0.13.1): boosted trees predict the absolute error of a row, others its squared error,
-from the columns and the prediction. Columns come as the places of their frozen bins (`coreplex.engines.drift.layout`), so that
-the very bins that drift is counted in say where a model errs.
+from the columns and the prediction. Columns are read as they are for drift (`coreplex.engines.drift.layout`), which needs none of
+the model's own encoders.
 """
 
 from collections.abc import Sequence
@@ -34,16 +34,16 @@ class ErrorModel:
     squared_deviation: float
 
     @classmethod
-    def fit(cls, columns: Sequence[str], places: Array, p: Array, y: Array, *, seed: int = 0, threads: int = 1) -> "ErrorModel":
-        """From (n, c) places of the columns, (n,) out-of-fold predictions and (n,) values."""
+    def fit(cls, columns: Sequence[str], values: Array, p: Array, y: Array, *, seed: int = 0, threads: int = 1) -> "ErrorModel":
+        """From (n, c) values of the columns (`layout.table_values`), (n,) out-of-fold predictions and (n,) values."""
         error = np.abs(y - p)
-        matrix = np.column_stack([places, p])
+        matrix = np.column_stack([values, p])
         absolute, squared = (_fitted(matrix, target, seed, threads) for target in (error, np.square(error)))
         return cls(tuple(columns), absolute, squared, float(error.std()), float(np.square(error).std()))
 
-    def errors(self, places: Array, p: Array) -> tuple[Array, Array]:
-        """(n,) expected absolute and (n,) expected squared errors, of (n, c) places and (n,) predictions."""
-        matrix = np.column_stack([places, p])
+    def errors(self, values: Array, p: Array) -> tuple[Array, Array]:
+        """(n,) expected absolute and (n,) expected squared errors, of (n, c) values and (n,) predictions."""
+        matrix = np.column_stack([values, p])
         return self.absolute.raw(matrix)[:, 0], self.squared.raw(matrix)[:, 0]
 
     def head(self) -> dict[str, Any]:

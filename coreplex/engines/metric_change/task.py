@@ -63,7 +63,7 @@ class _Model:
         if known.calibration is not None:
             return Answered(p, predicted, chances=known.calibration.apply(p))
         assert known.errors is not None
-        errors = expected_errors(known.errors, self.layout, self.counter.places(rows), p)
+        errors = expected_errors(known.errors, self.counter.values(rows), p)
         return Answered(p, predicted, errors=np.stack(errors))
 
 

@@ -1,6 +1,6 @@
 """Rows of the inference log as one looks at how right they were: read, estimated, and summed up by time and by slice."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +9,7 @@ import orjson
 from numpy.typing import NDArray
 
 from coreplex.engines.drift.counting import RowCounter
-from coreplex.engines.drift.layout import Layout, as_inputs
+from coreplex.engines.drift.layout import Layout, values_of
 from coreplex.engines.estimation.baseline import Estimation
 from coreplex.engines.estimation.error_model import ErrorModel
 from coreplex.engines.performance.estimated import LEAST_ROWS, ByConfidence, ByErrors, Estimates
@@ -82,18 +82,19 @@ def summarised(
 ) -> Summary:
     """`known`: rows with an outcome; `some`: a sample of all that were answered. `column`: of the layout, sliced by."""
     reader = RowCounter(layout) if layout is not None else None
-    errors = estimation.errors if estimation is not None else None
-    places = _places(reader, known) if column is not None else {}
+    sliced = {column} if column is not None else set()
+    read_by = set(estimation.errors.columns) if estimation is not None and estimation.errors is not None else set()
+    places = _read(reader, known, sliced).places
     judged = judge.rows([_json(one) for one in known.outputs], [_json(one) for one in known.outcomes])
-    all_places = _places(reader, some) if column is not None or errors is not None else {}
-    kept, estimates = _estimates(judge, estimation, layout, some, all_places)
+    columns = _read(reader, some, sliced | read_by)
+    kept, estimates = _estimates(judge, estimation, layout, some, columns)
     sides = _Sides(judge, judged, estimates, len(kept))
     whole = sides.part(np.ones(len(judged), dtype=bool), np.ones(len(kept), dtype=bool))
     buckets = _grouped(sides, known.buckets[judged.places], some.buckets[kept]) if by_bucket else {}
     found: list[tuple[Slice, Part]] = []
     if column is not None and layout is not None:
         names, of = slices(next(one for one in layout.inputs if one.name == column))
-        groups = of[places[column]][judged.places], of[all_places[column]][kept]
+        groups = of[places[column]][judged.places], of[columns.places[column]][kept]
         found = [(names[number], part) for number, part in _grouped(sides, *groups).items()]
     return Summary(whole, buckets, found)
 
@@ -107,12 +108,27 @@ def _json(text: Text) -> Any:
     return None if text is None else orjson.loads(text)
 
 
-def _places(reader: RowCounter | None, rows: Logged) -> Mapping[str, NDArray[np.int64]]:
-    return {} if reader is None else reader.places([_json(one) or {} for one in rows.inputs])
+@dataclass(frozen=True)
+class _Columns:
+    """What rows hold, by column: (n,) `values` as a model can learn from them, and (n,) `places` of their frozen bins."""
+
+    values: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    places: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+
+
+def _read(reader: RowCounter | None, rows: Logged, wanted: Collection[str]) -> _Columns:
+    if reader is None or not wanted:
+        return _Columns()
+    named = reader.named([_json(one) or {} for one in rows.inputs])
+    found = [one for one in reader.read(named) if one[0].name in wanted]
+    return _Columns(
+        {feature.name: values_of(feature, values, places) for feature, values, places in found},
+        {feature.name: places for feature, _, places in found},
+    )
 
 
 def _estimates(
-    judge: Judge, estimation: Estimation | None, layout: Layout | None, some: Logged, places: Mapping[str, NDArray[np.int64]]
+    judge: Judge, estimation: Estimation | None, layout: Layout | None, some: Logged, columns: _Columns
 ) -> tuple[NDArray[np.int64], Estimates | None]:
     """The positions of the answers that can be read, and what is estimated of them; None where nothing can be."""
     outputs = [_json(one) for one in some.outputs]
@@ -123,7 +139,7 @@ def _estimates(
     if estimation.calibration is not None and judge.classes:
         return kept, ByConfidence(p, estimation.calibration.apply(p), predicted)
     if estimation.errors is not None and layout is not None and can_read(estimation.errors, layout):
-        return kept, _by_errors(estimation.errors, layout, {name: one[kept] for name, one in places.items()}, p)
+        return kept, _by_errors(estimation.errors, {name: one[kept] for name, one in columns.values.items()}, p)
     return kept, None
 
 
@@ -133,15 +149,14 @@ def can_read(errors: ErrorModel, layout: Layout) -> bool:
 
 
 def expected_errors(
-    errors: ErrorModel, layout: Layout, places: Mapping[str, NDArray[np.int64]], p: NDArray[np.float64]
+    errors: ErrorModel, values: Mapping[str, NDArray[np.float64]], p: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(n,) absolute and (n,) squared errors that are to be expected of n answers p (n, 1), by the (n,) places of each column."""
-    features = {one.name: one for one in layout.inputs}
-    columns = [places[name] for name in errors.columns]
-    matrix = np.column_stack(columns) if columns else np.empty((len(p), 0), dtype=np.int64)
-    return errors.errors(as_inputs([features[name] for name in errors.columns], matrix), p[:, 0])
+    """(n,) absolute and (n,) squared errors that are to be expected of n answers p (n, 1), by the (n,) values of each column, as
+    `RowCounter.values` reads them."""
+    columns = [values[name] for name in errors.columns]
+    return errors.errors(np.column_stack(columns) if columns else np.empty((len(p), 0)), p[:, 0])
 
 
-def _by_errors(errors: ErrorModel, layout: Layout, places: Mapping[str, NDArray[np.int64]], p: NDArray[np.float64]) -> ByErrors:
-    absolute, squared = expected_errors(errors, layout, places, p)
+def _by_errors(errors: ErrorModel, values: Mapping[str, NDArray[np.float64]], p: NDArray[np.float64]) -> ByErrors:
+    absolute, squared = expected_errors(errors, values, p)
     return ByErrors(absolute, squared, errors.absolute_deviation, errors.squared_deviation)

@@ -118,10 +118,10 @@ class Publisher:
         features = _most_important(self._features, explanation)
         judged = task.plan.validated
         rows = judged[error_model.sample(len(judged), len(features), task.seed)]
-        places = layout.as_inputs(features, layout.placed(features, task.frame[rows]))
+        values = layout.table_values(features, task.frame[rows])
         y = task.y[rows].astype(np.float64)
         names = [feature.name for feature in features]
-        return ErrorModel.fit(names, places, model.oof[rows, 0], y, seed=task.seed, threads=self.threads)
+        return ErrorModel.fit(names, values, model.oof[rows, 0], y, seed=task.seed, threads=self.threads)
 
     @cached_property
     def _features(self) -> tuple[layout.Feature, ...]:
