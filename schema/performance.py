@@ -34,8 +34,8 @@ class MetricFigure:
     standard_error: float | None = computed(
         float | None,
         lambda one, _: one[1].error,
-        "Its standard error, by the chance of rows and outcomes; what a calibration leaves wrong is not in it. Null where there is "
-        "none, as of very few rows.",
+        "Its standard error, by the chance of rows and outcomes; what a calibration leaves wrong is not in it. Null where there "
+        "is none, as of very few rows.",
     )
     lower: float | None = _end(-1, "Where its 95 % interval begins.")
     upper: float | None = _end(1, "Where it ends.")

@@ -146,14 +146,14 @@ def test_before_any_user_sees_it(stack: Stack, folder: Path) -> None:
 
 def test_how_a_deployment_does(stack: Stack, folder: Path) -> None:
     page = ROOT / "docs" / "monitoring.md"
-    script = "".join(journey(page, name, "python") for name in ("monitoring", "monitoring-graphql"))
+    script = "".join(journey(page, name, "python") for name in ("monitoring", "monitoring-graphql", "monitoring-performance"))
     lines = run([sys.executable, "-c", script], folder, BASE_URL=stack.base_url, KEY=stack.key()).splitlines()
     assert lines[:3] == ["stable 500 False", "5 500 0 True", "alert.firing Other flowers True"]
-    assert re.fullmatch(
-        r"About [\d,]+ rows an hour are answered by a model that has not learned from data like these\.", lines[3]
-    )
+    assert re.match(r"About [\d,]+ rows an hour are answered by a model that has not learned from data like these\.", lines[3])
     assert lines[4] == "warning petal_length ['distribution'] True"
-    assert lines[5:] == ["10 True petal_length", "['Other flowers']", "The alert “Other flowers” is acknowledged"]
+    assert lines[5:8] == ["10 True petal_length", "['Other flowers']", "The alert “Other flowers” is acknowledged"]
+    assert lines[8:11] == ["1150 150 150 1150", "True True", "['accuracy', 'f1', 'logloss'] True"]
+    assert lines[11:] == ["logloss None 150", "accuracy ESTIMATED", "Right accuracy is estimated"]
 
 
 def test_why_it_got_worse(stack: Stack, folder: Path) -> None:
