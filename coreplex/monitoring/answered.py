@@ -20,8 +20,10 @@ from coreplex.monitoring.period import Period
 from coreplex.platform.database import ReadSession
 
 _CHANCES = 1 << 20
-_MARGIN = 0.97
-"""So much less than the most is aimed at, since a hash does not draw exactly."""
+_MARGIN = 1.1
+"""So many times the most is aimed at, since a hash does not draw exactly."""
+_OTHERS = 5
+"""Of the drawn rows others may be of another arm, or of the model before: so many are looked at, at most, for one that counts."""
 
 
 @dataclass(frozen=True)
@@ -60,21 +62,25 @@ IN_LOG = text(
 OUTCOMES = text(
     f"SELECT {_bucket('created_at')} AS at, count(*) FROM inference_logs WHERE {LOGGED} AND outcome IS NOT NULL GROUP BY 1"  # noqa: S608
 )
-_DRAWN = f"uuid_hash_extended(id, 0) & {_CHANCES - 1} < :chances"
+_DRAWN = f"uuid_hash_extended(id, 0) & {_CHANCES - 1}"
 
 
 def _rows(known: bool) -> Any:
-    """Drawn rows, with an outcome or whether or not there is one."""
-    drawn = f"deployment_id = :deployment AND created_at >= :since AND created_at < :until AND {_DRAWN}"
+    """Drawn rows, with an outcome or whether or not there is one; the first by their hash where there are too many.
+
+    Each is looked up by the index: `LIMIT 1` keeps the planner from reading all rows of the period to join them.
+    """
+    drawn = f"deployment_id = :deployment AND created_at >= :since AND created_at < :until AND {_DRAWN} < :chances"
     return text(
         f"""
         WITH drawn AS MATERIALIZED (
-            SELECT id, created_at FROM inference_logs WHERE {LOGGED if known else "TRUE"} AND {drawn}
-            {"AND outcome IS NOT NULL" if known else ""} LIMIT :most
+            SELECT id, created_at, {_DRAWN} AS place FROM inference_logs WHERE {LOGGED if known else "TRUE"} AND {drawn}
+            {"AND outcome IS NOT NULL" if known else ""} ORDER BY place LIMIT :most_drawn
         )
-        SELECT {_bucket("created_at")} AS at, output::text, outcome::text, CASE WHEN :inputs THEN inputs::text END
-        FROM inference_logs JOIN drawn USING (id, created_at)
-        WHERE {LOGGED} AND output IS NOT NULL ORDER BY id
+        SELECT {_bucket("drawn.created_at")} AS at, output, outcome, inputs FROM drawn CROSS JOIN LATERAL (
+            SELECT output::text, outcome::text, CASE WHEN :inputs THEN inputs::text END AS inputs FROM inference_logs l
+            WHERE {LOGGED} AND output IS NOT NULL AND l.created_at = drawn.created_at AND l.id = drawn.id LIMIT 1
+        ) AS found ORDER BY place, drawn.id LIMIT :most
         """  # noqa: S608 of our own
     )
 
@@ -112,10 +118,10 @@ async def sampled(session: ReadSession, asked: Asked, count: int, most: int, *, 
 
 
 async def _read(session: ReadSession, statement: Any, asked: Asked, count: int, most: int, inputs: bool) -> Logged:
-    chances = _CHANCES if count <= most else round(_CHANCES * _MARGIN * most / count)
+    chances = min(_CHANCES, round(_CHANCES * _MARGIN * most / max(count, 1)))
     rows: Sequence[Any] = ()
     if most and count:
-        given = {**asked.given, "chances": chances, "most": most, "inputs": inputs}
+        given = {**asked.given, "chances": chances, "most": most, "most_drawn": _OTHERS * most, "inputs": inputs}
         rows = (await session.execute(statement, given)).all()
     buckets = np.array([row[0] for row in rows], dtype=np.int64)
     return Logged(buckets, [row[1] for row in rows], [row[2] for row in rows], [row[3] for row in rows])
