@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from math import sqrt
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -28,13 +28,6 @@ MOST_BYTES = 4 << 30
 COUNTED_AT_ONCE = timedelta(hours=6)
 _log = InferenceLog
 _COLUMNS = (_log.request_id, _log.row_index, _log.inputs, _log.output, _log.outcome, _log.unit)
-
-
-class Written(NamedTuple):
-    """How many rows are in the file, and how many of these have an outcome and were answered before a moment."""
-
-    rows: int
-    early_outcomes: int
 
 
 def _wanted(replay: Replay, since: datetime, until: datetime) -> list[ColumnElement[bool]]:
@@ -75,15 +68,14 @@ def sampled(rows: int, most: int) -> list[ColumnElement[bool]]:
     return [func.hashtextextended(cast(col(_log.id), Text), 0) < int(share * (1 << 64)) - (1 << 63)]
 
 
-async def write(
-    database: Database, replay: Replay, chosen: Sequence[ColumnElement[bool]], path: Path, early: datetime
-) -> Written:
-    """Write the rows, oldest first, a JSON list each (`coreplex.engines.replay.pairs.Logged`). `early`: see `Written`."""
-    rows = early_outcomes = 0
+async def write(database: Database, replay: Replay, chosen: Sequence[ColumnElement[bool]], path: Path, early: datetime) -> int:
+    """Write the rows, oldest first, a JSON list each (`coreplex.engines.replay.pairs.Logged`); returns how many. Those before
+    `early` are marked. Raises Invalid for too large a file."""
+    rows = 0
     with path.open("wb") as file:
         async for page in _pages(database, replay, chosen):
             few = page[: replay.max_row_count - rows]
-            await asyncio.to_thread(_append, file, few)
+            await asyncio.to_thread(_append, file, few, early)
             rows += len(few)
             if file.tell() > MOST_BYTES:
                 raise Invalid(
@@ -94,8 +86,7 @@ async def write(
                         gigabytes=MOST_BYTES >> 30,
                     )
                 )
-            early_outcomes += sum(row.outcome is not None and row.created_at < early for row in few)
-    return Written(rows, early_outcomes)
+    return rows
 
 
 async def _pages(database: Database, replay: Replay, chosen: Sequence[ColumnElement[bool]]) -> AsyncIterator[list[Any]]:
@@ -117,11 +108,11 @@ async def _pages(database: Database, replay: Replay, chosen: Sequence[ColumnElem
         last = found[-1].created_at, found[-1].id
 
 
-def _append(file: Any, rows: Sequence[Any]) -> None:
+def _append(file: Any, rows: Sequence[Any], early: datetime) -> None:
     for row in rows:
         output = row.output or {}
         answer = [output.get("prediction"), output.get("probabilities")]
-        line = [row.request_id, row.row_index, row.inputs, *answer, row.outcome, _unit(row)]
+        line = [row.request_id, row.row_index, row.inputs, *answer, row.outcome, _unit(row), row.created_at < early]
         file.write(orjson.dumps(line) + b"\n")
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,6 @@ from coreplex.platform.document import storable
 from coreplex.platform.isolation import run_child
 from coreplex.platform.storage import disk_errors
 from coreplex.replay import logged_rows
-from coreplex.replay.logged_rows import Written
 from coreplex.replay.table import Replay
 from coreplex.serving.strictness import ODD
 
@@ -45,6 +45,7 @@ class Asked:
     bundle: Artifact
     reasons: Artifact | None
     version: DatasetVersion
+    table: Artifact
 
 
 async def run(job: Job, context: JobContext) -> dict[str, Any] | None:
@@ -70,7 +71,8 @@ async def _asked(session: WriteSession, job: Job) -> Asked | None:
         raise NotFound.of("Model")
     reasons = await session.get(Artifact, model.explanation_artifact_id) if model.explanation_artifact_id else None
     version = await session.get_one(DatasetVersion, model.dataset_version_id)
-    return Asked(replay, model, await session.get_one(Artifact, model.artifact_id), reasons, version)
+    bundle, table = [await session.get_one(Artifact, one) for one in (model.artifact_id, version.artifact_id)]
+    return Asked(replay, model, bundle, reasons, version, table)
 
 
 async def _replayed(context: JobContext, asked: Asked, folder: Path) -> dict[str, Any]:
@@ -79,11 +81,12 @@ async def _replayed(context: JobContext, asked: Asked, folder: Path) -> dict[str
     there = await logged_rows.count(context.database, replay)
     chosen = logged_rows.sampled(there, replay.max_row_count)
     written = await logged_rows.write(context.database, replay, chosen, rows, asked.version.created_at)
-    if not written.rows:
+    if not written:
         raise Invalid(Message("replay_without_rows", "The deployment has answered no row in this time that is still in its log."))
     look = await context.save(lambda session: take_look(session, replay, is_sampled=bool(chosen)))
-    warnings: list[Message] = _warnings(asked, there, written)
+    warnings: list[Message] = [*_sampled(there, written)]
     found = await _compared(context, await _request(context, asked, written, look, rows), folder, warnings)
+    warnings += _learned(asked, found)
     found |= {"logged_row_count": there, "warnings": warnings}
 
     async def keep(session: WriteSession) -> None:
@@ -130,27 +133,35 @@ def _way(replay: Replay) -> tuple[Any, ...]:
     return tuple(getattr(replay, name) for name in _WAY)
 
 
-def _warnings(asked: Asked, there: int, written: Written) -> list[Message]:
-    told = []
-    if written.rows < there:
-        told.append(
-            Message("replay_sampled", "Of {there:,} rows a uniform sample of {rows:,} was taken.", there=there, rows=written.rows)
-        )
-    if written.early_outcomes:
-        told.append(
-            Message(
-                "replay_seen_in_training",
-                "The table that “{model}” has learned from was made at {moment}, after {rows:,} of the rows with outcomes were "
-                "answered: if they are in it, this comparison flatters the candidate. Replay it from that moment on.",
-                model=asked.model.name,
-                moment=f"{asked.version.created_at:%Y-%m-%d %H:%M} UTC",
-                rows=written.early_outcomes,
-            )
-        )
-    return told
+def _sampled(there: int, rows: int) -> Iterator[Message]:
+    if rows < there:
+        yield Message("replay_sampled", "Of {there:,} rows a uniform sample of {rows:,} was taken.", there=there, rows=rows)
 
 
-async def _request(context: JobContext, asked: Asked, written: Written, look: int, rows: Path) -> dict[str, Any]:
+def _learned(asked: Asked, found: dict[str, Any]) -> Iterator[Message]:
+    """What is to be borne in mind where the candidate's table is younger than rows that were replayed."""
+    early, learned = found.pop("early_outcome_count"), found.pop("learned_row_count")
+    made = {"model": asked.model.name, "moment": f"{asked.version.created_at:%Y-%m-%d %H:%M} UTC", "rows": early}
+    if learned:
+        yield Message(
+            "replay_learned_from",
+            "The table that “{model}” has learned from was made at {moment}, after {rows:,} of the rows with outcomes were "
+            "answered, and {learned:,} of these are in it, by their values and outcome: this comparison flatters the candidate. "
+            "Replay it from that moment on.",
+            learned=learned,
+            **made,
+        )
+    elif early:
+        yield Message(
+            "replay_may_have_learned",
+            "The table that “{model}” has learned from was made at {moment}, after {rows:,} of the rows with outcomes were "
+            "answered. None of these is in it as it was asked; if they are in it in another form, this comparison flatters the "
+            "candidate.",
+            **made,
+        )
+
+
+async def _request(context: JobContext, asked: Asked, written: int, look: int, rows: Path) -> dict[str, Any]:
     """What the child is asked. Raises Damaged for a model that is not what it was."""
     replay = asked.replay
     reasons = None if asked.reasons is None else str(await whole(context.storage, asked.reasons))
@@ -159,7 +170,9 @@ async def _request(context: JobContext, asked: Asked, written: Written, look: in
         "sha256": asked.bundle.sha256,
         "reasons": reasons,
         "rows": str(rows),
-        "row_count": written.rows,
+        "row_count": written,
+        "table": str(await whole(context.storage, asked.table)) if asked.version.created_at > replay.since else None,
+        "schema": asked.version.table_schema,
         "threshold": replay.threshold,
         "odd": list(ODD) if replay.is_strict else [],
         "columns": replay.columns,

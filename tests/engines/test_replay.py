@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import orjson
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,9 +20,10 @@ from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.engines.sequential.paired_gain import boundary, class_gain, number_gain, spent
 from coreplex.engines.sequential.sample import Sample
+from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.tree import Message
 from tests.benchmarks.replay import PASSES, cases, ever, measured
-from tests.engines.scoring_samples import Made, frame, manifest, member, target
+from tests.engines.scoring_samples import COLUMNS, Made, column, frame, manifest, member, target
 
 ROWS = frame(300)
 TASKS = ("binary", "multiclass", "regression")
@@ -47,19 +49,23 @@ class Told:
         self.warnings.append(message)
 
 
-def sent(count: int) -> list[dict[str, Any]]:
+def as_sent(table: pl.DataFrame) -> list[dict[str, Any]]:
     return [
         {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in row.items()}
-        for row in frame(count, seed=7).to_dicts()
+        for row in table.to_dicts()
     ]
 
 
-def replayed(folder: Path, kind: str, rows: list[Any], **more: Any) -> tuple[dict[str, Any], Told]:
+def sent(count: int) -> list[dict[str, Any]]:
+    return as_sent(frame(count, seed=7))
+
+
+def replayed(folder: Path, kind: str, rows: list[Any], is_early: bool = False, **more: Any) -> tuple[dict[str, Any], Told]:
     """A replay by the linear model. rows: (inputs, answer, outcome, unit)."""
     path, model, told = folder / "rows", folder / "model", Told()
     model.write_bytes(MODELS[f"{kind} linear"])
     lines = [
-        [f"request-{place // 10}", place % 10, inputs, answer["prediction"], answer.get("probabilities"), outcome, unit]
+        [f"request-{place // 10}", place % 10, inputs, answer["prediction"], answer.get("probabilities"), outcome, unit, is_early]
         for place, (inputs, answer, outcome, unit) in enumerate(rows)
     ]
     path.write_bytes(b"".join(orjson.dumps(line) + b"\n" for line in lines))
@@ -103,9 +109,9 @@ def test_what_is_found_is_what_a_recount_says(tmp_path: Path, kind: str) -> None
         assert (error["served"], error["candidate"]) == (pytest.approx(loss(given)), pytest.approx(loss(mine)))
         assert report["disagreements"][0]["distance"] == pytest.approx(max(apart))
     assert told.warnings == []
-    for column in ("plan", "age"):
-        assert sum(one["rows"] for one in report["slices"] if one["column"] == column) == 500
-        assert sum(one["outcomes"] for one in report["slices"] if one["column"] == column) == len(known)
+    for name in ("plan", "age"):
+        assert sum(one["rows"] for one in report["slices"] if one["column"] == name) == 500
+        assert sum(one["outcomes"] for one in report["slices"] if one["column"] == name) == len(known)
 
 
 def test_rows_of_one_unit_count_once(tmp_path: Path) -> None:
@@ -144,6 +150,28 @@ def test_no_rows_and_no_outcomes_come_to_nothing(tmp_path: Path) -> None:
     found, _ = replayed(tmp_path, "binary", [])
     assert (found["row_count"], found["agreement"], found["verdict"]) == (0, None, ReplayVerdict.no_outcomes)
     assert found["report"]["differences"]["mean"] is None
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_rows_that_a_candidate_has_learned_from_are_found(tmp_path: Path, kind: str) -> None:
+    """By their values as it sees them, and their outcome, whether they come from a stored table or as JSON."""
+    y = target(ROWS, kind)
+    labels = manifest(ROWS, kind).classes
+    outcomes = [labels[code] for code in y] if labels else [float(value) for value in y]
+    kept = tmp_path / "table"
+    ROWS.with_columns(left=pl.Series(outcomes)).write_parquet(kept)
+    learned = TableSchema((*COLUMNS, column("left", "categorical" if labels else "float")))
+    answer = Scorer.load(MODELS[f"{kind} lightgbm"]).predict_row(sent(1)[0])[0]
+    other = {"no": "yes", "yes": "no", "low": "mid", "mid": "high", "high": "low"}
+    rows = [*zip(as_sent(ROWS), outcomes, strict=True)][:100]
+    rows += [(row, other[said] if labels else said + 1) for row, said in rows[:50]]
+    rows += [(row, "yes" if labels else 1.0) for row in sent(50)]
+    given = [(row, answer, outcome, str(place)) for place, (row, outcome) in enumerate(rows)]
+    more = {"table": str(kept), "schema": learned.to_json()}
+    found, _ = replayed(tmp_path, kind, given, is_early=True, **more)
+    assert (found["early_outcome_count"], found["learned_row_count"]) == (200, 100)
+    later, _ = replayed(tmp_path, kind, given, **more)
+    assert (later["early_outcome_count"], later["learned_row_count"]) == (0, 0)
 
 
 # The bound

@@ -18,6 +18,7 @@ import orjson
 
 from coreplex.engines.performance.realised import Output
 from coreplex.engines.performance.spelling import spelled
+from coreplex.engines.replay.training_rows import keys_of_rows
 from coreplex.engines.scoring.bundle import label_key
 from coreplex.engines.scoring.scorer import Prediction, Scorer
 
@@ -41,6 +42,8 @@ class Logged(NamedTuple):
     probabilities: dict[str, float] | None
     outcome: Any
     unit: str
+    is_early: bool = False
+    """Answered before the candidate's table was made."""
 
 
 @dataclass
@@ -62,6 +65,8 @@ class Pairs:
     """By column of a slice, the value of each row; None where it has none."""
     failures: Counter[Reason] = field(default_factory=Counter)
     first_failed: dict[Reason, int] = field(default_factory=dict)
+    early: list[bytes] = field(default_factory=list)
+    """Of each early row with an outcome what it has in common with the same row in the candidate's table."""
     secs: float = 0.0
     """That the candidate took for all."""
     alone_ms: list[float] = field(default_factory=list)
@@ -112,6 +117,7 @@ def paired(candidate: Candidate, rows: Iterator[Logged], columns: Sequence[str],
         pairs.secs += time.perf_counter() - began
         for row, answer in zip(chunk, answers, strict=True):
             _add(pairs, row, answer, most_judged)
+        _add_early(pairs, candidate.scorer, [row for row in chunk if row.is_early and row.outcome is not None])
         yield pairs
 
 
@@ -144,6 +150,12 @@ def _add(pairs: Pairs, row: Logged, answer: Prediction | Reason, most_judged: in
     if row.outcome is not None and len(pairs.judged) < most_judged:
         before = {"prediction": row.prediction, **({"probabilities": row.probabilities} if row.probabilities else {})}
         pairs.judged[place] = before, answer
+
+
+def _add_early(pairs: Pairs, scorer: Scorer, rows: Sequence[Logged]) -> None:
+    read_as = spelled if pairs.is_class else float
+    if rows:
+        pairs.early += keys_of_rows(scorer, [row.inputs for row in rows], [read_as(row.outcome) for row in rows])
 
 
 def _distance(row: Logged, answer: Prediction) -> float:

@@ -8,10 +8,11 @@ import orjson
 
 from coreplex.engines.child import Report
 from coreplex.engines.performance.realised import Judge
-from coreplex.engines.replay import agreement, net_gain, slices
+from coreplex.engines.replay import agreement, net_gain, slices, training_rows
 from coreplex.engines.replay.pairs import Candidate, Pairs, paired, read
 from coreplex.engines.replay.verdict import ReplayVerdict, verdict
 from coreplex.engines.scoring.scorer import Scorer
+from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.nearest import hint
 from coreplex.errors.tree import Message
 
@@ -23,7 +24,8 @@ MOST_SHARES = 10_000_000
 
 def run(request: Mapping[str, Any], report: Report) -> dict[str, Any]:
     """Score and compare. Request: bundle, sha256, reasons (the model's explanation, or null); rows (a file, see `pairs.read`),
-    row_count; threshold, odd (kinds of warnings that refuse a row), columns (or null), confidence, margin (or null).
+    row_count; table (the one the model has learned from, where rows may be in it) and schema; threshold, odd (kinds of warnings
+    that refuse a row), columns (or null), confidence, margin (or null).
 
     Returns what the row of a replay keeps: counts, the verdict with its interval, and `report`, the rest. Raises Corrupt.
     """
@@ -36,8 +38,9 @@ def run(request: Mapping[str, Any], report: Report) -> dict[str, Any]:
         done = pairs.size / max(request["row_count"], 1)
         report.progress(0.9 * done, f"answered {pairs.size:,} of {request['row_count']:,} rows")
     _tell_of_columns(pairs, request["columns"] or (), scorer.features, report)
-    report.progress(0.9, "comparing")
-    return _compared(pairs, scorer, request)
+    learned = _learned(pairs, scorer, request, report)
+    report.progress(0.95, "comparing")
+    return {**_compared(pairs, scorer, request), "early_outcome_count": len(pairs.early), "learned_row_count": learned}
 
 
 def _important(scorer: Scorer, reasons: str | None) -> list[str]:
@@ -54,6 +57,18 @@ def _tell_of_columns(pairs: Pairs, wanted: Sequence[str], known: Sequence[str], 
         if pairs.size and all(value is None for value in pairs.values[column]):
             told = Message("replay_slice_absent", "No row has the column '{column}': there are no slices by it.", column=column)
             report.warn(told if column in known else told.then(hint(column, known)))
+
+
+def _learned(pairs: Pairs, scorer: Scorer, request: Mapping[str, Any], report: Report) -> int:
+    """How many rows with outcomes the candidate has learned from, of those that were answered before its table was made."""
+    if not pairs.early:
+        return 0
+
+    def tell(share: float) -> None:
+        report.progress(0.9 + 0.05 * share, "looking for the rows in the table it has learned from")
+
+    schema = TableSchema.from_json(request["schema"])
+    return training_rows.learned(scorer, Path(request["table"]), schema, pairs.early, tell)
 
 
 def _compared(pairs: Pairs, scorer: Scorer, request: Mapping[str, Any]) -> dict[str, Any]:
