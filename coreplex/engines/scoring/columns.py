@@ -89,7 +89,6 @@ class TableScorer:
         """Answers for the rows of a part of the table. refused: (n,) why a row cannot be scored, null where it may be."""
         own = self._own(frame)
         seen = _Spelled(own, self._given, frame.height)
-        own, seen = self._seen(frame)
         response = self._responses(self.scorer.ensemble.encode(seen))
         error = pl.Series(ERROR, [None], dtype=pl.String).new_from_index(0, frame.height)
         odd = list(self.scorer.reader.odd_values(own, seen))
@@ -108,13 +107,6 @@ class TableScorer:
 
     def _own(self, frame: pl.DataFrame) -> pl.DataFrame:
         return frame.select(pl.col(source).alias(name) for name, source in self.sources.items())
-        """One (n, width) matrix per encoder of a part of the table."""
-        return self.scorer.ensemble.encode(self._seen(frame)[1])
-
-    def _seen(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, "_Spelled"]:
-        """The part's columns by the model's names, and what the model reads in them."""
-        own = frame.select(pl.col(source).alias(name) for name, source in self.sources.items())
-        return own, _Spelled(own, self._given, frame.height)
 
     def _responses(self, matrices: list[Floats]) -> Floats:
         """(n, k) answers for encoded rows, each what the row alone would get: so few at a time that no score is rounded."""
