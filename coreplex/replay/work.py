@@ -141,15 +141,17 @@ def _sampled(there: int, rows: int) -> Iterator[Message]:
 def _learned(asked: Asked, found: dict[str, Any]) -> Iterator[Message]:
     """What is to be borne in mind where the candidate's table is younger than rows that were replayed."""
     early, learned = found.pop("early_outcome_count"), found.pop("learned_row_count")
-    made = {"model": asked.model.name, "moment": f"{asked.version.created_at:%Y-%m-%d %H:%M} UTC", "rows": early}
+    moment = f"{asked.version.created_at:%Y-%m-%d %H:%M} UTC"
     if learned:
         yield Message(
             "replay_learned_from",
             "The table that “{model}” has learned from was made at {moment}, after {rows:,} of the rows with outcomes were "
             "answered, and {learned:,} of these are in it, by their values and outcome: this comparison flatters the candidate. "
             "Replay it from that moment on.",
+            model=asked.model.name,
+            moment=moment,
+            rows=early,
             learned=learned,
-            **made,
         )
     elif early:
         yield Message(
@@ -157,7 +159,9 @@ def _learned(asked: Asked, found: dict[str, Any]) -> Iterator[Message]:
             "The table that “{model}” has learned from was made at {moment}, after {rows:,} of the rows with outcomes were "
             "answered. None of these is in it as it was asked; if they are in it in another form, this comparison flatters the "
             "candidate.",
-            **made,
+            model=asked.model.name,
+            moment=moment,
+            rows=early,
         )
 
 
