@@ -21,10 +21,11 @@ async def metric_seen(session: ReadSession, alert: Alert, deployment: Deployment
         return NOTHING
     if worse_by(found.name, alert.threshold, found.value) <= 0:
         return Seen(found.value, wrong=False)
-    return Seen(found.value, True, _reason(found, alert.threshold), _cost(whole.loss(basis, alert.min_requests)))
+    return Seen(found.value, True, reason_of(found, alert.threshold), metric_cost(whole.loss(basis, alert.min_requests)))
 
 
-def _reason(found: CurrentMetric, limit: float) -> Message:
+def reason_of(found: CurrentMetric, limit: float) -> Message:
+    """Why it fires, and what the value stands on."""
     if found.basis is Basis.realised:
         said = Message(
             "alert_metric_realised",
@@ -49,7 +50,8 @@ def _reason(found: CurrentMetric, limit: float) -> Message:
     return said.then(Message("alert_metric_promised", "Training promised {promised:.4g}.", promised=found.promised))
 
 
-def _cost(loss: Loss | None) -> Message | None:
+def metric_cost(loss: Loss | None) -> Message | None:
+    """What goes on as long as nothing is done; None where that is not known."""
     if loss is None:
         return None
     more, worse = loss.more_wrong_an_hour, loss.now.worse_by
@@ -73,8 +75,11 @@ async def drift_loss(session: ReadSession, alert: Alert, deployment: Deployment)
     if alert.state in FIRED:
         return None
     loss = (await current(session, deployment, timedelta(seconds=alert.window_secs))).loss()
-    if loss is None:
-        return None
+    return None if loss is None else drift_cost(loss)
+
+
+def drift_cost(loss: Loss) -> Message | None:
+    """The same in words; None where answers are as right as promised."""
     more, worse = loss.more_wrong_an_hour, loss.now.worse_by
     if more is not None and round(more) > 0:
         return Message("waiting_drift_wrong", "About {count:,} more of them are wrong than training promised.", count=round(more))

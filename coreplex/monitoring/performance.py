@@ -28,6 +28,8 @@ from coreplex.platform.database import ReadSession
 
 MOST_ROWS, FEW_ROWS = 20_000, 5_000
 """Rows that are looked at in full, and by a rule."""
+MOST_CELLS, LEAST_MOST = 400_000, 1_000
+"""Probabilities that are looked at: of models of many classes fewer rows are, but never less than so many."""
 MOST_BUCKETS = 150
 WITHOUT_ESTIMATION = Message(
     "model_without_estimation", "The model was trained before what estimates stand on was kept with models. Train it again."
@@ -172,6 +174,7 @@ async def summary(
     by_bucket: bool = False,
 ) -> Summary:
     """What is read of the log, and worked out beside the event loop."""
+    most = min(most, max(MOST_CELLS // max(len(subject.judge.classes), 1), LEAST_MOST))
     estimation = subject.estimation if subject.not_estimable is None else None
     reads_columns = column is not None or (estimation is not None and estimation.errors is not None)
     known = await answered.judged(session, asked, outcomes, most, inputs=column is not None)

@@ -20,17 +20,18 @@ from coreplex.engines.performance.realised import Figure, Figures, defined
 
 LEAST_ROWS = 30
 """Of fewer nothing is said."""
-CONFIDENCE: dict[str, Measure] = {
+COUNTED: dict[str, Measure] = {
     "accuracy": measures.accuracy,
     "balanced_accuracy": measures.balanced_accuracy,
     "f1": measures.f1,
-    "logloss": measures.logloss,
     "mcc": measures.mcc,
     "mean_per_class_error": measures.mean_per_class_error,
     **measures.FURTHER,
 }
+CONFIDENCE: dict[str, Measure] = {**COUNTED, "logloss": measures.logloss}
 RANKED: dict[str, Measure] = {"auc": measures.auc, "aucpr": measures.aucpr}
-"""Metrics of classes that are estimated: of rows one by one, and of their order by the probability of a class."""
+"""Metrics of classes that are estimated: of rows one by one, most of them by counts of classes alone, and of their order by the
+probability of a class."""
 ERRORS = ("mae", "mse", "rmse")
 _DRAWS, _FEW_DRAWS, _MANY_CELLS = 24, 8, 50_000
 
@@ -62,9 +63,11 @@ class ByConfidence:
 def expectations(p: Array, q: Array, predicted: Labels) -> dict[str, float | None]:
     """Every metric of (n, k) probabilities and (n,) answers, expected under (n, k) calibrated probabilities."""
     k = p.shape[1]
-    every = Predictions(np.tile(np.arange(k), len(p)), np.repeat(p, k, axis=0), np.repeat(predicted, k))
-    weights = q.reshape(1, -1)
-    found = {name: defined(measure(every, weights)[0]) for name, measure in CONFIDENCE.items()}
+    weights, zeros = q.reshape(1, -1), np.zeros(p.size, dtype=np.int64)
+    # Counts of classes read no probability, and of many classes all of them for each class of each row would be very many.
+    every = Predictions(np.tile(np.arange(k), len(p)), np.empty((0, k)), np.repeat(predicted, k))
+    found = {name: defined(measure(every, weights)[0]) for name, measure in COUNTED.items()}
+    found["logloss"] = defined(measures.logloss(Predictions(zeros, p.reshape(-1, 1), zeros), weights)[0])
     return found | {name: _over_classes(measure, p, q) for name, measure in RANKED.items()}
 
 

@@ -166,7 +166,8 @@ class Judge:
         values = self.measures[name](Predictions(known.y, known.p, known.predicted), weights)
         if not np.isfinite(values).all():
             return None
-        return float(np.sqrt((_GROUPS - 1) / _GROUPS * np.square(values - values.mean()).sum()))
+        with np.errstate(over="ignore"):  # of outcomes as far as numbers go
+            return defined(float(np.sqrt((_GROUPS - 1) / _GROUPS * np.square(values - values.mean()).sum())))
 
 
 _GROUPS = 20
