@@ -37,6 +37,7 @@ def _wanted(replay: Replay, since: datetime, until: datetime) -> list[ColumnElem
         col(_log.created_at) >= since,
         col(_log.created_at) < until,
         col(_log.error).is_(None),
+        col(_log.output).is_not(None),
         col(_log.arm).is_distinct_from(Arm.shadow),
     ]
     return conditions if replay.arm is None else [*conditions, col(_log.arm) == replay.arm]
