@@ -94,8 +94,9 @@ async def _append_outcomes(run_id: UUID | None, context: JobContext) -> None:
         if run is None or run.status is not RetrainStatus.pending or run.dataset_version_id is not None:
             return
         wanted = await _wanted(session, run)
-    if not wanted.found.outcomes or context.services is None:
+    if not wanted.found.outcomes:
         return
+    assert context.services is not None, "a worker has them"
     context.report(0.1, "appending what was asked and came out")
     async with appended(context.services, wanted.grant, wanted.deployment.id, wanted.found) as (new, rows):
         if not rows and wanted.found.newest.version <= wanted.found.before.version:

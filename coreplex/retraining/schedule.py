@@ -28,6 +28,8 @@ _SPELLED = re.compile(r"[0-9A-Za-z*,/#-]+( +[0-9A-Za-z*,/#-]+){4}")
 _SHIFT = timedelta(hours=3)
 """More than clocks are put forward or back by."""
 _MINUTE = timedelta(minutes=1)
+_FAR = timedelta(days=40 * 366)
+"""What is not due within is never due: the fifth Monday of a February comes every 28 years."""
 
 
 def check(expression: str, zone: str, moment: datetime) -> None:
@@ -69,8 +71,9 @@ def upcoming(expression: str, zone: str, after: datetime, count: int) -> list[da
     minute, hour, *_ = expression.split()
     place_of = _real if minute.startswith("*") or hour.startswith("*") else _once
     enough: datetime | None = None
-    for wall in _walls(expression, after.astimezone(place).replace(tzinfo=None) - _SHIFT):
-        if enough is not None and wall > enough:
+    start = after.astimezone(place).replace(tzinfo=None) - _SHIFT
+    for wall in _walls(expression, start):
+        if wall > (enough or start + _FAR):
             break
         found.update(one for one in place_of(wall, place) if one > after)
         if enough is None and len(found) >= count:

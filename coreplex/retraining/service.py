@@ -45,6 +45,8 @@ RUNS = Listing(
 )
 """Retrainings of a deployment, newest first."""
 _ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended('retraining:' || :of, 0))")
+_SETTING = text("SELECT pg_advisory_xact_lock(hashtextextended('retrain_policy:' || :of, 0))")
+"""A lock of its own: the monitor holds a policy and then opens a retraining."""
 
 
 async def set_policy(session: WriteSession, grant: Grant, wanted: SetRetrainPolicy) -> tuple[UUID, RetrainPolicy]:
@@ -52,7 +54,7 @@ async def set_policy(session: WriteSession, grant: Grant, wanted: SetRetrainPoli
     deployment = await open_row(session, grant, Deployment, wanted.deployment_id, "Deployment")
     moment = now()
     metric_window, replay_window = await _check(session, deployment, wanted, moment)
-    await session.execute(_ALONE, {"of": str(deployment.id)})
+    await session.execute(_SETTING, {"of": str(deployment.id)})
     policy = await session.get(RetrainPolicy, deployment.id, with_for_update=True)
     policy = policy or RetrainPolicy(deployment_id=deployment.id, project_id=deployment.project_id)
     said = wanted.model_dump(exclude={"deployment_id", "min_new_row_count", "metric_window", "replay_window"})

@@ -129,6 +129,7 @@ def test_known_moments_in_berlin(expression: str, after: str, wanted: str) -> No
         ("0 3 * * *; rm", "UTC", "schedule", "schedule_unreadable"),
         ("0 3 * * " + "1," * 60 + "1", "UTC", "schedule", "schedule_unreadable"),
         ("0 3 31 2,4 MON#5", "UTC", "schedule", None),
+        ("0 3 * 2 MON#5", "UTC", "schedule", None),
         ("* * * * *", "UTC", "schedule", "schedule_too_often"),
         ("0,10 3 1 * *", "UTC", "schedule", "schedule_too_often"),
         ("0 3 * * *", "Europe/Zuerich", "time_zone", "unknown_time_zone"),

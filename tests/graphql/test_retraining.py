@@ -21,10 +21,10 @@ from coreplex.job.table import Job
 from coreplex.job.timing import Timing
 from coreplex.model import service as model_service
 from coreplex.monitoring.current_metric import CurrentMetric
-from coreplex.monitoring.performance import Basis
+from coreplex.monitoring.table import Basis
 from coreplex.platform.clock import now
 from coreplex.platform.identifier import new_id
-from coreplex.retraining import tending
+from coreplex.retraining import begin, tending
 from coreplex.retraining.table import RetrainPolicy, RetrainRun
 from coreplex.runtime import monitor
 from coreplex.serving.table import InferenceLog
@@ -423,6 +423,27 @@ async def test_outcomes_are_learned_from_each_once(retrained: Retrained) -> None
     told = await retrained.asker.data(timeline, id=retrained.world.ids["project"])
     said = [one["message"] for one in told["project"]["timeline"]["nodes"]]
     assert any("got version 3 with outcomes: 125 rows" in one for one in said), said
+
+
+async def test_an_attempt_that_dies_has_made_its_version_once(retrained: Retrained, monkeypatch: pytest.MonkeyPatch) -> None:
+    await retrained.policy(onDrift=True, includeOutcomes=True)
+    await logged(retrained, "yes", "no")
+    await retrained.asker.data(RETRAIN, input={"deploymentId": retrained.id})
+    whole = begin._begin
+
+    async def away(*_: Any) -> None:
+        raise RuntimeError("killed")
+
+    monkeypatch.setattr(begin, "_begin", away)
+    await retrained.work()
+    monkeypatch.setattr(begin, "_begin", whole)
+    version, _ = await learned_from(retrained)
+    await retrained.do("UPDATE jobs SET status = 'queued', not_before = NULL WHERE type = 'model_retrain'")
+    await retrained.work()
+    (run,) = await retrained.runs()
+    assert (run["status"], run["newRowCount"]) == ("RUNNING", 2)
+    again, _ = await learned_from(retrained)
+    assert (again.id, again.version) == (version.id, 2)
 
 
 async def test_outcomes_go_below_a_further_version(retrained: Retrained) -> None:
