@@ -35,15 +35,6 @@ enum(
     },
 )
 enum(
-    MetricBasis,
-    "What the value of a metric may stand on.",
-    {
-        "realised": "Outcomes alone: until enough are known, nothing is said.",
-        "estimated": "Estimates alone, as of `Deployment.performance`; nothing is said where the model cannot be estimated.",
-        "either": "Outcomes where enough are known, else estimates.",
-    },
-)
-enum(
     AlertState,
     "Where an alert stands.",
     {

@@ -15,6 +15,7 @@ from coreplex.experiment.table import ProblemType
 from coreplex.job.lifecycle import JobStatus
 from coreplex.membership.duplicate_names import duplicate_name_warnings
 from coreplex.membership.table import MemberRole
+from coreplex.monitoring.table import MetricBasis
 from coreplex.platform.permissions import Plan
 from resolvers.context import Info
 from schema.compiler.reading import Item
@@ -60,6 +61,15 @@ enum(
         "succeeded": "It is done.",
         "failed": "It ended without a result; `error` says why.",
         "cancelled": "A person ended it; what was finished stays.",
+    },
+)
+enum(
+    MetricBasis,
+    "What the value of a metric may stand on.",
+    {
+        "realised": "Outcomes alone: until enough are known, nothing is said.",
+        "estimated": "Estimates alone, as of `Deployment.performance`; nothing is said where the model cannot be estimated.",
+        "either": "Outcomes where enough are known, else estimates.",
     },
 )
 enum(

@@ -5,6 +5,7 @@ from typing import Any
 
 import strawberry
 
+from coreplex.monitoring.table import MetricBasis
 from coreplex.platform.permissions import READ, WRITE
 from coreplex.retraining import inputs, service
 from coreplex.retraining.schedule import SHOWN, upcoming
@@ -72,6 +73,7 @@ class RetrainPolicy:
     metric: str | None = strawberry.field(description="The metric that is looked at; null for none.")
     metric_threshold: float | None = strawberry.field(description="What it must not be worse than.")
     metric_window_secs: int = strawberry.field(description="Seconds that each look at it sees.")
+    metric_basis: MetricBasis = strawberry.field(description="What its value may stand on.")
     next_look_at: datetime | None = strawberry.field(description="When it is looked at next.")
     on_drift: bool = strawberry.field(description="Whether it is retrained when what it is asked begins to drift.")
     cooldown_hours: int = strawberry.field(

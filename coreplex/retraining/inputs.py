@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
+from coreplex.monitoring.table import MetricBasis
 from coreplex.platform.inputs import Identifier, Long, Name
 
 Schedule = Annotated[str, Field(max_length=100)]
@@ -34,6 +35,9 @@ class SetRetrainPolicy(BaseModel):
         None, ge=-1e12, le=1e12, description="What the metric must not be worse than, in its own unit."
     )
     metric_window: Window = Field("24h", description="How long back each look sees, such as `24h` or `7d`; up to 30 days.")
+    metric_basis: MetricBasis = Field(
+        MetricBasis.either, description="What its value may stand on: known outcomes, an estimate, or what there is."
+    )
     on_drift: bool = Field(
         False, description="Whether it is retrained when what it is asked begins to drift: once each time it begins to."
     )

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, text
 from sqlmodel import Field, SQLModel
 
 from coreplex.errors.tree import Message
+from coreplex.monitoring.table import MetricBasis
 from coreplex.platform.bound import Bound, Rule
 from coreplex.platform.columns import key, maybe_moment, maybe_notice, moment, reference, word
 
@@ -62,6 +63,7 @@ class RetrainPolicy(SQLModel, table=True):
     metric: str | None = Field(default=None, max_length=32)
     metric_threshold: float | None = None
     metric_window_secs: int = 86_400
+    metric_basis: MetricBasis = word(MetricBasis, MetricBasis.either)
     next_look_at: datetime | None = maybe_moment(index=True)
     """When the metric is looked at; None without one, and while it is disabled."""
     bad_model_id: UUID | None = None

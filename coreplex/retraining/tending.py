@@ -91,7 +91,8 @@ async def _by_metric(session: WriteSession, deployment_id: UUID) -> None:
     deployment = await session.get_one(Deployment, deployment_id)
     if deployment.status is not DeploymentStatus.active:
         return
-    found = await current_metric(session, deployment, policy.metric, timedelta(seconds=policy.metric_window_secs))
+    window = timedelta(seconds=policy.metric_window_secs)
+    found = await current_metric(session, deployment, policy.metric, window, policy.metric_basis)
     if found is None:
         return
     worse = worse_by(policy.metric, policy.metric_threshold, found.value) or 0.0

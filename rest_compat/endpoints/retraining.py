@@ -14,6 +14,7 @@ POLICY = (
     "metric",
     "metric_threshold",
     "metric_window",
+    "metric_basis",
     "on_drift",
     "cooldown_hours",
     "max_runtime_secs",

@@ -336,13 +336,13 @@ async def test_drift_begins_one_each_time_it_begins_and_not_too_soon(retrained: 
 async def test_a_metric_begins_one_when_it_is_surely_worse_than_it_may_be(
     retrained: Retrained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await retrained.policy(metric="auc", metricThreshold=0.8, metricWindow="7d", cooldownHours=0)
+    await retrained.policy(metric="auc", metricThreshold=0.8, metricWindow="7d", metricBasis="REALISED", cooldownHours=0)
     await retrained.version()
     windows = []
 
     async def look(value: float | None, error: float | None = 0.01) -> list[tuple[str, str]]:
-        async def current(_session: Any, _deployment: Any, name: str, window: timedelta) -> CurrentMetric | None:
-            windows.append(window)
+        async def current(_session: Any, _deployment: Any, name: str, window: timedelta, basis: str) -> CurrentMetric | None:
+            windows.append((window, basis))
             return None if value is None else CurrentMetric(name, value, Basis.realised, 500, error, 0.9)
 
         monkeypatch.setattr(tending, "current_metric", current)
@@ -352,7 +352,7 @@ async def test_a_metric_begins_one_when_it_is_surely_worse_than_it_may_be(
 
     assert await look(None) == await look(0.85) == await look(0.79) == []
     assert await look(0.75) == [("METRIC", "RUNNING")]
-    assert set(windows) == {timedelta(days=7)}
+    assert set(windows) == {(timedelta(days=7), "realised")}
     await retrained.trained((await retrained.runs())[0])
     await retrained.version()
     assert len(await look(0.7)) == 1, "as it was"
