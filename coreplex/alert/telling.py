@@ -96,6 +96,8 @@ def _data(alert: Alert) -> dict[str, Any]:
         "deployment_id": str(alert.deployment_id),
         "value": alert.value,
         "threshold": alert.threshold,
+        "metric": alert.metric,
+        "basis": alert.basis,
         "reason": None if alert.reason is None else str(alert.reason),
         "waiting_cost": None if alert.waiting_cost is None else str(alert.waiting_cost),
         "changed_at": alert.changed_at.isoformat(),

@@ -9,6 +9,7 @@ from uuid import uuid4
 import polars as pl
 import pytest
 
+from tests import servers
 from tests.factories.experiment import ONE_MODEL, Lab, laboratory, leaves
 from tests.rest.test_alert import alerts, make
 from tests.rest.test_deployment import deploy, one
@@ -76,6 +77,29 @@ def test_outcomes_stand_beside_estimates_and_what_was_promised(lab: Lab) -> None
     (full,) = [bucket for bucket in found["buckets"] if bucket["answered_count"]]
     assert figures(full["realised"])["accuracy"]["value"] == realised["accuracy"]["value"]
     assert get(lab, deployment, "performance", arm="shadow")["answered_count"] == 0
+
+
+def test_a_model_from_before_estimates_has_outcomes_alone(lab: Lab) -> None:
+    """Of one from before its answers were put in bins, too, the log itself is counted."""
+    old = models(lab, config={**ONE_MODEL, "ignored_columns": ["amount"]})[:1]
+    for table in ("estimation_baselines", "answer_baselines"):
+        servers.execute(lab.stack.database_url, f"DELETE FROM {table} WHERE model_id = '{old[0]['id']}'")
+    deployment = deploy(replace(lab, models=old), str(uuid4()), "staging")
+    request, answers = ask(lab, deployment)
+    post(lab, deployment, [{"request_id": request, "row_index": i, "outcome": one} for i, one in enumerate(answers)])
+    found = get(lab, deployment, "performance", slice_by="kind")
+    assert (found["answered_count"], found["outcome_count"], found["estimated"]) == (300, 300, None)
+    assert "Train it again" in found["not_estimable"]
+    assert figures(found["realised"])["accuracy"]["value"] == 1
+    assert {one["label"] for one in found["slices"]} == {"a", "b", "c"}
+    assert {one["estimated"] for one in found["slices"]} == {None}
+    assert {metric["name"] for metric in found["promised"]} >= {"accuracy", "auc"}
+    rule = {"deployment_id": deployment, "kind": "metric", "metric": "accuracy", "threshold": 0.9999, **FIRST_LOOK}
+    silent = make_alert(lab, **rule, basis="estimated")["id"]
+    fine = make_alert(lab, **rule)["id"]
+    seen = until(lambda: lab.client.get(f"/api/mlops/alerts/{fine}").json()["alert"], lambda alert: alert["value"] is not None)
+    assert (seen["state"], seen["value"]) == ("ok", 1)
+    assert lab.client.get(f"/api/mlops/alerts/{silent}").json()["alert"]["value"] is None
 
 
 def test_the_worst_slice_comes_first(lab: Lab) -> None:
