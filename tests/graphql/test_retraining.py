@@ -523,6 +523,15 @@ async def test_a_policy_that_cannot_be_is_refused_by_its_field(retrained: Retrai
     assert (await retrained.shown())["retrainPolicy"] == before
 
 
+async def test_two_who_set_the_first_policy_at_once_set_one(retrained: Retrained) -> None:
+    await retrained.do("DELETE FROM retrain_policies")
+    hours = await asyncio.gather(*(retrained.policy(schedule=f"0 {hour} * * *") for hour in range(4)))
+    assert [one["userErrors"] for one in hours] == [[]] * 4
+    async with retrained.database.read() as session:
+        (policy,) = (await session.scalars(select(RetrainPolicy))).all()
+    assert policy.schedule in {f"0 {hour} * * *" for hour in range(4)}
+
+
 async def test_a_policy_may_rest_and_the_monitor_looks_at_it(retrained: Retrained) -> None:
     rests = (await retrained.policy(isEnabled=False, schedule="0 3 * * *"))["retrainPolicy"]
     assert (rests["nextRunAt"], rests["nextRuns"]) == (None, [])

@@ -69,6 +69,11 @@ def test_a_schedule_makes_a_challenger_and_promotes_nobody(own_lab: Lab) -> None
     assert {one["parent_model_id"] for one in registry if one["id"] == run["model_id"]} == {own_lab.models[0]["id"]}
     assert call(own_lab, "GET", one(deployment))["deployment"]["model_id"] == own_lab.models[0]["id"]
 
+    assert [one["id"] for one in runs(own_lab, deployment, status="succeeded", trigger="schedule")] == [run["id"]]
+    assert runs(own_lab, deployment, trigger="drift") == []
+    refused = call(own_lab, "PUT", policy, 422, schedule="0 3 * * *", time_zone="Europe/Zuerich")
+    assert (refused["detail"][0]["loc"], "Europe/Zurich" in refused["detail"][0]["msg"]) == (["body", "time_zone"], True)
+
     answer = call(own_lab, "POST", f"{one(deployment)}/retrain", 202)
     assert answer["status"] == "pending"
     assert ended(own_lab, deployment, 3)["reason"] == "Nothing is new: version 2 was learned from already."
