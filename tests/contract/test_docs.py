@@ -171,8 +171,10 @@ def test_kept_fresh(stack: Stack, folder: Path) -> None:
     lines = run([sys.executable, "-c", script], folder, BASE_URL=stack.base_url, KEY=stack.key()).splitlines()
     assert lines[:2] == ["5 True", "Nothing is new: version 1 was learned from already."]
     assert lines[2:5] == ["succeeded logloss True True", "True True candidate", "True"]
-    assert lines[5:7] == ["True []", "{'status': 'PENDING', 'trigger': 'MANUAL', 'isForced': True}"]
-    assert lines[7:] == ["3 SUCCEEDED {'name': 'flowers'} None", "True"]
+    assert lines[5] == "succeeded 20 20"
+    assert lines[6:8] == ["True []", "{'status': 'PENDING', 'trigger': 'MANUAL', 'isForced': True}"]
+    learned = "{'number': 3, 'source': 'OUTCOMES', 'rowCount': 170}"
+    assert lines[8:] == ["4 SUCCEEDED {'name': 'flowers'} None", f"True {learned}"]
 
 
 def test_being_told(stack: Stack, folder: Path) -> None:
