@@ -17,8 +17,12 @@ from typing import Any
 import httpx
 import pytest
 import redis
+from sqlalchemy import text
 
+from coreplex.monitoring.baseline import layouts
+from coreplex.platform.database import Database
 from tests import servers
+from tests.factories import counted
 from tests.factories.account import bearer
 from tests.factories.dataset import table
 from tests.jobs.conftest import kill_postgres, revive_postgres
@@ -223,6 +227,35 @@ async def check_log(http: httpx.AsyncClient, deployment_id: str, clients: list[C
     return f"{len(told)} rows of {requests} predictions"
 
 
+async def check_counts(stack: Stack, deployment_id: str) -> None:
+    """What was counted by the bins of the model, and of traffic, is what the log holds when it is counted anew."""
+    database = Database(stack.database_url, pool_size=1)
+    try:
+        async with database.read() as session:
+            given = {"id": deployment_id}
+            model = await session.scalar(text("SELECT model_id FROM deployments WHERE id = :id"), given)
+            layout = (await layouts(session, [model]))[model]
+            logged = (await session.execute(text("SELECT inputs FROM inference_logs WHERE deployment_id = :id"), given)).scalars()
+            expected = counted.recounted(layout, logged)
+            kept = (await session.execute(text(COUNTS), given)).all()
+            traffic = (await session.execute(text(TRAFFIC), given)).one()
+            requests = (await session.execute(text(LOGGED), given)).one()
+    finally:
+        await database.close()
+    inputs = sum(one.bins.size for one in layout.inputs)
+    assert Counter({bin_: count for bin_, count in kept if bin_ < inputs}) == expected
+    answers = Counter({bin_: count for bin_, count in kept if bin_ >= inputs})
+    assert answers.total() == len(layout.answers) * requests.rows
+    assert (traffic.requests, traffic.rows) == (requests.requests, requests.rows)
+
+
+COUNTS = (
+    "SELECT bin, sum(count)::bigint FROM bin_counts, unnest(bins, counts) AS u(bin, count) WHERE deployment_id = :id GROUP BY bin"
+)
+TRAFFIC = "SELECT sum(requests)::bigint AS requests, sum(rows)::bigint AS rows FROM traffic_counts WHERE deployment_id = :id"
+LOGGED = "SELECT count(DISTINCT request_id) AS requests, count(*) AS rows FROM inference_logs WHERE deployment_id = :id"
+
+
 @pytest.fixture
 def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[servers.Servers, Stack]]:
     """A stack on servers of its own, whose web process kills itself too."""
@@ -266,6 +299,7 @@ async def test_a_hundred_kills_lose_and_double_nothing(mortal: tuple[servers.Ser
             if kind == "experiments":  # one whose worker was killed at every attempt has failed, and says so
                 assert all(item["status"] in {"succeeded", "failed"} for item in there)
         predictions = await check_log(http, deployment_id, clients)
+        await check_counts(stack, deployment_id)
     attempts = sum(client.attempts for client in clients)
     made = f"{dict(told)}, {predictions} by {attempts} requests"
     print(f"happened: {dict(storm.happened)}; made: {made}; lost {lost}, doubled {doubled}")
