@@ -31,7 +31,7 @@ class PromotionGate:
         description="What the latest replay of the model must have come to; null where none is asked for."
     )
     replay_margin: float | None = strawberry.field(
-        description="What the model may cost there, in the unit of the loss; null: the margin its replay was asked with."
+        description="What the model may cost there, in the unit of the loss; null: the usual margin of a replay."
     )
     replay_max_age_days: int = strawberry.field(description="Days that have passed at most since that replay ended.")
     updated_by: Any = link("User", "updated_by", "Who set it; null for an account that is gone.")

@@ -6,7 +6,7 @@ from functools import reduce
 from uuid import UUID
 
 from coreplex.deployment.drift_gate import drifted
-from coreplex.deployment.production import in_production
+from coreplex.deployment.production import in_production, same_target
 from coreplex.deployment.replay_gate import Requirement, unproven
 from coreplex.deployment.rollout_inputs import SetPromotionGate
 from coreplex.deployment.table import Deployment, PromotionGate
@@ -83,16 +83,17 @@ async def _kept_out(session: WriteSession, project_id: UUID, new: Model, asked: 
 async def _objections(
     session: WriteSession, present: Deployment, new: Model, gate: PromotionGate | None, asked: Requirement | None
 ) -> AsyncIterator[Message]:
-    required = [asked] if asked else []
+    old, required = await session.get_one(Model, present.model_id), [asked] if asked else []
     if gate is not None:
-        if (worse := _worse(gate, await session.get_one(Model, present.model_id), new)) is not None:
+        if (worse := _worse(gate, old, new)) is not None:
             yield worse
         moved = None if gate.max_drift is None else await drifted(session, present.id, new, gate.max_drift)
         if moved is not None:
             yield moved
         if gate.replay_verdict is not None:
             required.append(Requirement(gate.replay_verdict, gate.replay_margin, gate.replay_max_age_days))
-    for one in required if new.id != present.model_id else ():  # what serves there already has nothing to prove
+    # What serves there already has nothing to prove, and what answers another question cannot be replayed.
+    for one in required if new.id != old.id and same_target(old, new) else ():
         if (told := await unproven(session, present.id, new, one)) is not None:
             yield told
 

@@ -6,21 +6,27 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from coreplex.engines.replay.verdict import RequiredVerdict
+from coreplex.engines.replay.verdict import RequiredVerdict, usual_margin
 from coreplex.errors.tree import Message
+from coreplex.experiment.table import ProblemType
 from coreplex.model.table import Model
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 
 # Replays belong to what reads the log, which stands above deployments.
 LATEST = text(
-    "SELECT id, finished_at, margin, gain, gain_lower, gain_upper, outcome_count, agreement FROM replays "
-    "WHERE deployment_id = :deployment AND model_id = :model AND status = 'succeeded' ORDER BY created_at DESC, id DESC LIMIT 1"
+    "SELECT id, finished_at, served_loss, gain_lower, gain_upper, outcome_count, agreement FROM replays WHERE deployment_id = "
+    ":deployment AND model_id = :model AND status = 'succeeded' AND confidence_level >= :least ORDER BY created_at DESC, id DESC "
+    "LIMIT 1"
 )
 
 
+LEAST_CONFIDENCE = 0.95
+"""Of a replay that is looked at: whoever asks for one must not choose how certain it is to be."""
+
+
 class Requirement(NamedTuple):
-    """What is asked of the latest replay. `margin`: in the unit of the loss; None: as the replay was asked with."""
+    """What is asked of the latest replay. `margin`: in the unit of the loss; None: the usual one, whatever it was asked with."""
 
     verdict: RequiredVerdict
     margin: float | None
@@ -30,12 +36,14 @@ class Requirement(NamedTuple):
 async def unproven(session: WriteSession, present_id: UUID, model: Model, wanted: Requirement) -> Message | None:
     """Why a model is kept out by what its latest replay of the production deployment's rows came to, or by having none.
 
-    The interval holds at all looks together, so that the gate may have another margin than the replay had."""
-    found = (await session.execute(LATEST, {"deployment": present_id, "model": model.id})).one_or_none()
+    The interval holds at all looks together, so that the gate may have another margin than the replay was asked with."""
+    found = (
+        await session.execute(LATEST, {"deployment": present_id, "model": model.id, "least": LEAST_CONFIDENCE})
+    ).one_or_none()
     if found is None:
         return Message(
             "gate_without_replay",
-            "It takes a replay of what production was asked that says {verdict}, and none of this model has succeeded. Replay "
+            "It takes a replay of what production was asked that says {verdict}, at a confidence of 95 % or more, and none of this model has succeeded. Replay "
             "it, or say an `override_reason` to do it anyway.",
             verdict=wanted.verdict,
         )
@@ -47,21 +55,15 @@ async def unproven(session: WriteSession, present_id: UUID, model: Model, wanted
             moment=f"{found.finished_at:%Y-%m-%d}",
             days=wanted.max_age_days,
         )
-    return None if _is_proof(found, wanted) else _said(found, wanted)
+    least = 0.0
+    if wanted.verdict is RequiredVerdict.not_worse:
+        usual = usual_margin(model.problem_type is ProblemType.classification, found.served_loss)
+        least = -usual if wanted.margin is None else -wanted.margin
+    return None if found.gain_lower is not None and found.gain_lower > least else _said(found, wanted, least)
 
 
-def _least(found: Any, wanted: Requirement) -> float:
-    """What the lower end of the gain must lie above."""
-    if wanted.verdict is RequiredVerdict.better:
-        return 0.0
-    return -float(found.margin or 0.0) if wanted.margin is None else -wanted.margin
-
-
-def _is_proof(found: Any, wanted: Requirement) -> bool:
-    return found.gain_lower is not None and found.gain_lower > _least(found, wanted)
-
-
-def _said(found: Any, wanted: Requirement) -> Message:
+def _said(found: Any, wanted: Requirement, least: float) -> Message:
+    """`least`: what the lower end of the gain had to lie above."""
     if found.gain_lower is None:
         return Message(
             "gate_replay_says_nothing",
@@ -82,5 +84,5 @@ def _said(found: Any, wanted: Requirement) -> Message:
         outcomes=found.outcome_count or 0,
         lower=found.gain_lower,
         upper=found.gain_upper,
-        least=_least(found, wanted),
+        least=least,
     )

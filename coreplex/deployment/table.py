@@ -138,7 +138,7 @@ class PromotionGate(SQLModel, table=True):
     replay_verdict: RequiredVerdict | None = maybe_word(RequiredVerdict)
     """What a replay of what production was asked must have come to."""
     replay_margin: float | None = None
-    """What the model may cost there; None: what its replay was asked with."""
+    """What the model may cost there; None: the usual margin."""
     replay_max_age_days: int = USUAL_AGE_DAYS
     updated_by: UUID | None = reference("users.id", default=None, on_delete="SET NULL")
     updated_at: datetime = moment()

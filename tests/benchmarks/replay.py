@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 
-from coreplex.engines.replay.net_gain import Losses, gain, usual_margin
+from coreplex.engines.replay.net_gain import Losses, gain, margin_of
 from coreplex.engines.replay.verdict import ReplayVerdict, verdict
 from coreplex.engines.sequential.paired_gain import spent
 
@@ -113,7 +113,7 @@ def looks(case: Case, found: Losses) -> list[ReplayVerdict]:
         until = len(found.places) * day // DAYS
         some = first(found, until)
         told = gain(some, case.is_class, 1 - spent(1 - CONFIDENCE, 1))
-        said.append(verdict(told and told.lower, told and told.upper, usual_margin(some, case.is_class)))
+        said.append(verdict(told and told.lower, told and told.upper, margin_of(some, case.is_class)))
     return said
 
 
@@ -130,7 +130,7 @@ def restarts(case: Case, found: Losses) -> list[ReplayVerdict]:
     for look in range(1, STARTS + 1):
         some = first(found, len(found.places), len(found.places) * (look - 1) // (2 * STARTS))
         told = gain(some, case.is_class, 1 - spent(1 - CONFIDENCE, look))
-        said.append(verdict(told and told.lower, told and told.upper, usual_margin(some, case.is_class)))
+        said.append(verdict(told and told.lower, told and told.upper, margin_of(some, case.is_class)))
     return said
 
 
@@ -141,7 +141,7 @@ def tests(case: Case, found: Losses) -> list[ReplayVerdict]:
         some = first(found, len(found.places) * day // DAYS)
         each = some.served - some.candidate
         half = 1.96 * float(each.std()) / np.sqrt(len(each))
-        said.append(verdict(each.mean() - half, each.mean() + half, usual_margin(some, case.is_class)))
+        said.append(verdict(each.mean() - half, each.mean() + half, margin_of(some, case.is_class)))
     return said
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import integrate
 
 from coreplex.engines.replay import task
-from coreplex.engines.replay.net_gain import Losses, gain, usual_margin
+from coreplex.engines.replay.net_gain import Losses, gain, margin_of
 from coreplex.engines.replay.slices import SliceKind, slices
 from coreplex.engines.replay.verdict import ReplayVerdict, verdict
 from coreplex.engines.scoring import bundle
@@ -233,7 +233,7 @@ def test_models_that_never_differ_are_not_worse_once_there_is_enough() -> None:
             losses = Losses(np.arange(size), errors(size), errors(size), np.arange(size), 1.0)
             told = gain(losses, is_class, 0.95)
             lower, upper = (None, None) if told is None else (told.lower, told.upper)
-            assert verdict(lower, upper, usual_margin(losses, is_class)) is said
+            assert verdict(lower, upper, margin_of(losses, is_class)) is said
 
 
 def test_what_a_verdict_says() -> None:

@@ -135,6 +135,10 @@ def test_the_gate_keeps_out_what_costs_more_by_every_way_in(project: Lab, candid
     post(project, present, [{**place, "outcome": said} for place, said in rows])
     found = replay(project, present, candidate)
     assert (found["verdict"], found["served_loss"]) == ("worse", 0)
+    wide = replay(project, present, candidate, margin=2)
+    assert (wide["verdict"], wide["look"]) == ("not_worse", 1), "by a margin that the gate does not take over"
+    unsure = replay(project, present, candidate, margin=2, confidence_level=0.5)
+    assert unsure["gain_lower"] > wide["gain_lower"]
     assert found["gain_upper"] < 0
     gate = f"/api/mlops/projects/{project.project_id}/promotion-gate"
     assert project.client.put(gate, json={"replay_verdict": "splendid"}).status_code == 422
@@ -142,7 +146,7 @@ def test_the_gate_keeps_out_what_costs_more_by_every_way_in(project: Lab, candid
     assert project.client.put(gate, json={"replay_verdict": "not_worse"}).status_code == 200
     refused = act(project, staged, "promote", 409, to_stage="production")
     assert "does not say that it is not_worse" in refused["detail"]
-    assert found["id"] in refused["detail"]
+    assert wide["id"] in refused["detail"], "the latest of those that are certain enough"
     direct = {"model_id": candidate, "name": "direct", "stage": "production"}
     path = f"/api/mlops/projects/{project.project_id}/deployments"
     for strategy in ("direct", "blue_green"):
@@ -207,6 +211,13 @@ def test_what_cannot_be_replayed_is_refused(project: Lab) -> None:
         assert (answer.status_code, part in answer.text) == (422, True), answer.text
     assert project.client.post(path, json={"model_id": present}).status_code == 404
     assert project.client.get(path).json()["total"] == 0
+    gate = f"/api/mlops/projects/{project.project_id}/promotion-gate"
+    assert project.client.put(gate, json={"replay_verdict": "better"}).status_code == 200
+    body = {"model_id": number, "name": "another question", "stage": "production"}
+    deployments = f"/api/mlops/projects/{project.project_id}/deployments"
+    assert project.client.post(deployments, json={**body, "model_id": model}).status_code == 409
+    assert project.client.post(deployments, json=body).status_code == 201, "it cannot be replayed"
+    assert project.client.put(gate, json={"replay_verdict": None}).status_code == 200
     failed = replay(project, present, model, "failed")
     assert "has answered no row" in failed["error"]
     assert project.client.delete(f"/api/mlops/replays/{failed['id']}").json() == {"ok": True}

@@ -12,15 +12,12 @@ from numpy.typing import NDArray
 
 from coreplex.engines.performance.realised import Judge
 from coreplex.engines.replay.pairs import Pairs
+from coreplex.engines.replay.verdict import usual_margin
 from coreplex.engines.sequential.paired_gain import Gain, class_gain, number_gain
 from coreplex.engines.sequential.sample import Sample
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
-MARGIN_OF_CLASSES = 0.01
-"""One answer in a hundred: what the candidate may cost, where nothing is said."""
-MARGIN_OF_NUMBERS = 0.01
-"""The same, as a share of the mean absolute error of the answers that were given."""
 
 
 class Losses(NamedTuple):
@@ -73,11 +70,9 @@ def gain(found: Losses, is_class: bool, confidence: float) -> Gain | None:
     return class_gain(sample, confidence) if is_class else number_gain(sample, found.reach, confidence)
 
 
-def usual_margin(found: Losses, is_class: bool) -> float:
-    """What the candidate may cost where nothing is said, in the unit of the loss."""
-    if is_class:
-        return MARGIN_OF_CLASSES
-    return MARGIN_OF_NUMBERS * float(found.served.mean()) if found.served.size else 0.0
+def margin_of(found: Losses, is_class: bool) -> float:
+    """What the candidate may cost where nothing is said."""
+    return usual_margin(is_class, float(found.served.mean()) if found.served.size else None)
 
 
 def metrics(pairs: Pairs, judge: Judge) -> list[dict[str, Any]]:

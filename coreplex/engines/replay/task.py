@@ -34,10 +34,13 @@ def run(request: Mapping[str, Any], report: Report) -> dict[str, Any]:
     columns = request["columns"] if request["columns"] is not None else _important(scorer, request["reasons"])
     candidate = Candidate(scorer, request["threshold"], frozenset(request["odd"]))
     pairs = Pairs(bool(scorer.classes))
-    for pairs in paired(candidate, read(Path(request["rows"])), columns, MOST_SHARES // max(len(scorer.classes), 1)):
+    most = MOST_SHARES // max(len(scorer.classes), 1)
+    for pairs in paired(candidate, read(Path(request["rows"])), columns, most):
         done = pairs.size / max(request["row_count"], 1)
         report.progress(0.9 * done, f"answered {pairs.size:,} of {request['row_count']:,} rows")
     _tell_of_columns(pairs, request["columns"] or (), scorer.features, report)
+    if len(pairs.judged) >= most:
+        report.warn(Message("replay_metrics_of_first", "The metrics are of the first {rows:,} rows with outcomes.", rows=most))
     learned = _learned(pairs, scorer, request, report)
     report.progress(0.95, "comparing")
     return {**_compared(pairs, scorer, request), "early_outcome_count": len(pairs.early), "learned_row_count": learned}
@@ -74,7 +77,7 @@ def _learned(pairs: Pairs, scorer: Scorer, request: Mapping[str, Any], report: R
 def _compared(pairs: Pairs, scorer: Scorer, request: Mapping[str, Any]) -> dict[str, Any]:
     found, alike = net_gain.losses(pairs), agreement.agreed(pairs)
     judge = Judge.of("classification" if pairs.is_class else "regression", scorer.classes)
-    margin = net_gain.usual_margin(found, pairs.is_class) if request["margin"] is None else request["margin"]
+    margin = net_gain.margin_of(found, pairs.is_class) if request["margin"] is None else request["margin"]
     told, known = net_gain.gain(found, pairs.is_class, request["confidence"]), found.places.size
     lower, upper = (None, None) if told is None else (told.lower, told.upper)
     return {

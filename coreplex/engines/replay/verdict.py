@@ -11,6 +11,16 @@ class ReplayVerdict(StrEnum):
     no_outcomes = "no_outcomes"
 
 
+MARGIN = 0.01
+"""What a candidate may cost where nothing is said: one wrong answer in a hundred; of numbers, a hundredth of the mean absolute error
+of the answers that were given."""
+
+
+def usual_margin(is_class: bool, served_loss: float | None) -> float:
+    """The same in the unit of the loss. `served_loss`: that mean absolute error; None before there are outcomes."""
+    return MARGIN if is_class else MARGIN * (served_loss or 0.0)
+
+
 class RequiredVerdict(StrEnum):
     """What somebody may ask of a replay."""
 
