@@ -37,14 +37,13 @@ async def unproven(session: WriteSession, present_id: UUID, model: Model, wanted
     """Why a model is kept out by what its latest replay of the production deployment's rows came to, or by having none.
 
     The interval holds at all looks together, so that the gate may have another margin than the replay was asked with."""
-    found = (
-        await session.execute(LATEST, {"deployment": present_id, "model": model.id, "least": LEAST_CONFIDENCE})
-    ).one_or_none()
+    about = {"deployment": present_id, "model": model.id, "least": LEAST_CONFIDENCE}
+    found = (await session.execute(LATEST, about)).one_or_none()
     if found is None:
         return Message(
             "gate_without_replay",
-            "It takes a replay of what production was asked that says {verdict}, at a confidence of 95 % or more, and none of this model has succeeded. Replay "
-            "it, or say an `override_reason` to do it anyway.",
+            "It takes a replay of what production was asked that says {verdict}, at a confidence of 95 % or more, and none of "
+            "this model has succeeded. Replay it, or say an `override_reason` to do it anyway.",
             verdict=wanted.verdict,
         )
     if now() - found.finished_at > timedelta(days=wanted.max_age_days):

@@ -136,9 +136,9 @@ REPLAY_MARGIN = Field(
     None,
     ge=0,
     le=1e12,
-    description="What the model may cost and still be `not_worse`, in the unit of the loss: the share of wrong answers of classes, the "
-    "mean absolute error of numbers. When nothing is said, 0.01 of the one and a hundredth of the other, whatever the replay was "
-    "asked with.",
+    description="What the model may cost and still be `not_worse`, in the unit of the loss: the share of wrong answers of "
+    "classes, the mean absolute error of numbers. When nothing is said, 0.01 of the one and a hundredth of the other, whatever "
+    "the replay was asked with.",
 )
 REPLAY_AGE = Field(USUAL_AGE_DAYS, ge=1, le=365, description="Days that have passed at most since that replay ended.")
 

@@ -138,7 +138,7 @@ def test_the_gate_keeps_out_what_costs_more_by_every_way_in(project: Lab, candid
     wide = replay(project, present, candidate, margin=2)
     assert (wide["verdict"], wide["look"]) == ("not_worse", 1), "by a margin that the gate does not take over"
     unsure = replay(project, present, candidate, margin=2, confidence_level=0.5)
-    assert unsure["gain_lower"] > wide["gain_lower"]
+    assert unsure["gain_upper"] < wide["gain_upper"]
     assert found["gain_upper"] < 0
     gate = f"/api/mlops/projects/{project.project_id}/promotion-gate"
     assert project.client.put(gate, json={"replay_verdict": "splendid"}).status_code == 422

@@ -12,8 +12,8 @@ class ReplayVerdict(StrEnum):
 
 
 MARGIN = 0.01
-"""What a candidate may cost where nothing is said: one wrong answer in a hundred; of numbers, a hundredth of the mean absolute error
-of the answers that were given."""
+"""What a candidate may cost where nothing is said: one wrong answer in a hundred; of numbers, a hundredth of the mean absolute
+error of the answers that were given."""
 
 
 def usual_margin(is_class: bool, served_loss: float | None) -> float:
