@@ -5,7 +5,7 @@ from typing import Any
 
 import strawberry
 
-from coreplex.engines.performance.realised import HIGHER, Figure
+from coreplex.engines.performance.realised import HIGHER, Figure, defined
 from coreplex.monitoring.performance import Performance
 from schema.cost import INSIDE, STATEMENT, Price
 from schema.document_fields import at
@@ -22,7 +22,7 @@ _CERTAIN = 1.959964
 def _end(sign: int, description: str) -> Any:
     def read(one: tuple[str, Figure], _: Any) -> float | None:
         value, error = one[1]
-        return None if value is None or error is None else value + sign * _CERTAIN * error
+        return None if value is None or error is None else defined(value + sign * _CERTAIN * error)
 
     return computed(float | None, read, description)
 

@@ -16,7 +16,7 @@ from coreplex.engines.scoring.lightgbm import LightGbm
 
 Array = NDArray[np.float64]
 
-MOST_ROWS, MOST_CELLS, MOST_COLUMNS = 20_000, 2_000_000, 100
+MOST_ROWS, MOST_CELLS, MOST_COLUMNS = 20_000, 1_000_000, 100
 LEAST_SAMPLE = 2_000
 _ROUNDS = 100
 _SETTINGS = {"learning_rate": 0.1, "num_leaves": 31, "min_data_in_leaf": 20, "verbosity": -1, "deterministic": True}

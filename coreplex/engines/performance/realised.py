@@ -140,7 +140,8 @@ class Judge:
         found: Metrics = dict.fromkeys(self.names)
         if len(known):
             judged, every = Predictions(known.y, known.p, known.predicted), np.ones((1, len(known)))
-            found = {name: defined(measure(judged, every)[0]) for name, measure in self.measures.items()}
+            with np.errstate(over="ignore", invalid="ignore"):  # of numbers as far as they go: those metrics are not defined
+                found = {name: defined(measure(judged, every)[0]) for name, measure in self.measures.items()}
         if rows.unknown:
             found["accuracy"] = float((rows.predicted == rows.y).mean())
         return found
@@ -163,11 +164,10 @@ class Judge:
             return None
         group = np.random.default_rng(len(known)).permutation(len(known)) % _GROUPS
         weights = (group[None, :] != np.arange(_GROUPS)[:, None]).astype(np.float64)
-        values = self.measures[name](Predictions(known.y, known.p, known.predicted), weights)
-        if not np.isfinite(values).all():
-            return None
-        with np.errstate(over="ignore"):  # of outcomes as far as numbers go
-            return defined(float(np.sqrt((_GROUPS - 1) / _GROUPS * np.square(values - values.mean()).sum())))
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = self.measures[name](Predictions(known.y, known.p, known.predicted), weights)
+            spread = float(np.sqrt((_GROUPS - 1) / _GROUPS * np.square(values - values.mean()).sum()))
+        return defined(spread)
 
 
 _GROUPS = 20

@@ -87,3 +87,13 @@ def test_directions() -> None:
     assert better("rmse", 2.0, 1.0)
     assert worse_by("accuracy", 0.9, 0.8) == pytest.approx(0.1)
     assert worse_by("mae", 1.0, 1.5) == pytest.approx(0.5)
+
+
+@given(st.lists(st.tuples(st.floats(-1e100, 1e100), st.floats(-1e100, 1e100) | st.integers(-(2**70), 2**70)), max_size=60))
+def test_numbers_as_large_as_they_may_be_have_figures_or_none(pairs: list[tuple[float, float]]) -> None:
+    numbers = Judge.of("regression", [], 0.5)
+    rows = numbers.rows([{"prediction": answer} for answer, _ in pairs], [outcome for _, outcome in pairs])
+    assert len(rows) == len(pairs)
+    for value, error in numbers.figures(rows).values():
+        assert value is None or np.isfinite(value)
+        assert error is None or np.isfinite(error)
