@@ -99,8 +99,10 @@ async def _append_outcomes(run_id: UUID | None, context: JobContext) -> None:
     assert context.services is not None, "a worker has them"
     context.report(0.1, "appending what was asked and came out")
     async with appended(context.services, wanted.grant, wanted.deployment.id, wanted.found) as (new, rows):
-        if not rows and wanted.found.newest.version <= wanted.found.before.version:
-            raise NothingNew(Message("outcomes_unreadable", "No outcome is a value of the column that is predicted."))
+        if not rows:
+            if not run.is_forced and wanted.found.newest.version <= wanted.found.before.version:
+                raise NothingNew(Message("outcomes_unreadable", "No outcome is a value of the column that is predicted."))
+            return
         async with context.write() as session:
             await add_version(session, wanted.grant, new, context.settings)
             run = await session.get_one(RetrainRun, run_id, with_for_update=True)

@@ -5,7 +5,7 @@ version below it and takes every outcome that is known by then, so that a correc
 comes twice. What was made so for another deployment is a version like others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -79,7 +79,7 @@ async def material_of(session: ReadSession, deployment: Deployment, *, outcomes:
     trained = [run for run in runs if run.status is RetrainStatus.succeeded]
     learned = {model.dataset_version_id, *(run.dataset_version_id for run in trained)}
     before = max((_below(one, own, versions) for one in versions.values() if one.id in learned), key=lambda one: one.version)
-    newest = [one for one in versions.values() if _below(one, own, versions) is one][-1]
+    newest = without_own(versions, own)
     known, fresh = await _outcomes(session, deployment, trained) if outcomes else (0, 0)
     return Material(model, experiment, before, newest, known, fresh)
 
@@ -91,7 +91,12 @@ async def _versions(session: ReadSession, model: Model) -> dict[UUID, DatasetVer
     return {one.id: one for one in await session.scalars(query.order_by(col(DatasetVersion.version)))}
 
 
-def _below(version: DatasetVersion, own: set[UUID | None], versions: dict[UUID, DatasetVersion]) -> DatasetVersion:
+def without_own(versions: Mapping[UUID, DatasetVersion], own: Set[UUID | None]) -> DatasetVersion:
+    """The newest version, of those from the oldest on, without outcomes of the deployment; `own`: those made of them."""
+    return [one for one in versions.values() if _below(one, own, versions) is one][-1]
+
+
+def _below(version: DatasetVersion, own: Set[UUID | None], versions: Mapping[UUID, DatasetVersion]) -> DatasetVersion:
     """The version without outcomes of the deployment: itself, or the one below the first in which there are any."""
     found, one = version, version
     while True:

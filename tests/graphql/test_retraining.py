@@ -382,6 +382,17 @@ async def logged(retrained: Retrained, *outcomes: str | None, **more: Any) -> No
             session.add(InferenceLog(**said, row_index=number, inputs=inputs, outcome=outcome))
 
 
+async def test_outcomes_that_say_how_bad_it_is_begin_one(retrained: Retrained) -> None:
+    """Of 600 rows answered with no, half were yes."""
+    await retrained.version()
+    output = {"prediction": "no", "probabilities": {"no": 0.8, "yes": 0.2}}
+    await logged(retrained, *["yes", "no"] * 300, output=output)
+    for threshold, wanted in ((0.48, []), (0.9, [("METRIC", "RUNNING")])):
+        await retrained.policy(metric="accuracy", metricThreshold=threshold, metricBasis="REALISED")
+        await retrained.tick()
+        assert [(one["trigger"], one["status"]) for one in await retrained.runs()] == wanted
+
+
 async def learned_from(retrained: Retrained) -> tuple[DatasetVersion, pl.DataFrame]:
     """The version of the newest retraining, and its table."""
     async with retrained.database.read() as session:
