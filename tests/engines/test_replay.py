@@ -146,6 +146,14 @@ def test_whatever_rows_hold_they_are_answered_or_counted(tmp_path: Path, kind: s
     assert strict["failed_row_count"] == 6
 
 
+def test_the_farthest_numbers_have_a_distance(tmp_path: Path) -> None:
+    rows = [(row, {"prediction": (-1) ** place * 1.7e308}, 1e100, str(place)) for place, row in enumerate(sent(60))]
+    found, _ = replayed(tmp_path, "regression", rows)
+    assert all(one["distance"] == pytest.approx(1e100) for one in found["report"]["disagreements"])
+    assert (found["served_loss"], found["candidate_loss"]) == (pytest.approx(1e100), pytest.approx(1e100))
+    assert -2e100 < found["gain_lower"] < found["gain"] < found["gain_upper"] < 2e100
+
+
 def test_no_rows_and_no_outcomes_come_to_nothing(tmp_path: Path) -> None:
     found, _ = replayed(tmp_path, "binary", [])
     assert (found["row_count"], found["agreement"], found["verdict"]) == (0, None, ReplayVerdict.no_outcomes)

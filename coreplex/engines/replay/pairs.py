@@ -27,6 +27,8 @@ Reason = tuple[str, str]
 CHUNK_ROWS = 2_000
 ALONE = 200
 """Rows that are answered one by one, to know how long a request of one row takes."""
+FARTHEST = 1e100
+"""A number beyond it has no square that could be summed; no outcome is."""
 NO_COLUMN, NOT_FINITE = "no_column_known", "answer_not_finite"
 
 
@@ -91,7 +93,7 @@ class Candidate:
         answers, warnings = self.scorer.predict_each([rows[place] for place in known], self.threshold)
         for place, answer in zip(known, answers, strict=True):
             said = answer["prediction"]
-            found[place] = (NOT_FINITE, "") if isinstance(said, float) and not math.isfinite(said) else answer
+            found[place] = (NOT_FINITE, "") if isinstance(said, float) and not abs(said) <= FARTHEST else answer
         for one in reversed(warnings if self.odd else ()):
             if one["kind"] in self.odd:
                 found[known[one.get("row", 0)]] = (f"strict_{one['kind']}", one["column"])
@@ -132,7 +134,7 @@ def _one_by_one(candidate: Candidate, rows: Sequence[Logged]) -> list[float]:
 
 
 def _add(pairs: Pairs, row: Logged, answer: Prediction | Reason, most_judged: int) -> None:
-    place, read_as = pairs.size, spelled if pairs.is_class else float
+    place, read_as = pairs.size, spelled if pairs.is_class else _within
     pairs.ids.append((row.request_id, row.row_index))
     pairs.given.append(read_as(row.prediction))
     pairs.outcomes.append(None if row.outcome is None else read_as(row.outcome))
@@ -148,7 +150,7 @@ def _add(pairs: Pairs, row: Logged, answer: Prediction | Reason, most_judged: in
     pairs.answers.append(read_as(answer["prediction"]))
     pairs.distances.append(_distance(row, answer))
     if row.outcome is not None and len(pairs.judged) < most_judged:
-        before = {"prediction": row.prediction, **({"probabilities": row.probabilities} if row.probabilities else {})}
+        before = {"prediction": pairs.given[place], **({"probabilities": row.probabilities} if row.probabilities else {})}
         pairs.judged[place] = before, answer
 
 
@@ -158,10 +160,14 @@ def _add_early(pairs: Pairs, scorer: Scorer, rows: Sequence[Logged]) -> None:
         pairs.early += keys_of_rows(scorer, [row.inputs for row in rows], [read_as(row.outcome) for row in rows])
 
 
+def _within(number: Any) -> float:
+    return max(-FARTHEST, min(FARTHEST, float(number)))
+
+
 def _distance(row: Logged, answer: Prediction) -> float:
     shares = answer.get("probabilities")
     if shares is None:
-        return abs(float(answer["prediction"]) - float(row.prediction))
+        return abs(_within(answer["prediction"]) - _within(row.prediction))
     if not row.probabilities:
         return float(label_key(row.prediction) != label_key(answer["prediction"]))
     before = row.probabilities
