@@ -34,6 +34,7 @@ MOST_BUCKETS = 150
 WITHOUT_ESTIMATION = Message(
     "model_without_estimation", "The model was trained before what estimates stand on was kept with models. Train it again."
 )
+NOTHING = Part({}, 0, 0, None, 0)
 CANNOT_READ = Message("columns_not_counted", "The columns that the estimate stands on are not counted for this deployment.")
 
 
@@ -108,20 +109,9 @@ async def performance(
     if column is not None:
         _require_column(subject.layout, column)
     asked = answered.Asked(deployment, period, step, arm)
-    counts = await answered.counts(session, asked, subject.layout)
-    outcomes = await answered.outcomes(session, asked)
-    found = await summary(
-        session, subject, asked, sum(counts.values()), sum(outcomes.values()), MOST_ROWS, column, by_bucket=True
-    )
-    whole = Counted(sum(counts.values()), sum(outcomes.values()), found.whole)
-    reason = subject.not_estimable
-    if reason is None and whole.part.estimated is None:
-        reason = Message(
-            "too_few_rows_to_estimate",
-            "{rows} rows were answered; of fewer than {least} nothing is said.",
-            rows=found.whole.rows,
-            least=LEAST_ANSWERED,
-        )
+    counts, outcomes = await answered.counts(session, asked, subject.layout), await answered.outcomes(session, asked)
+    total, known = sum(counts.values()), sum(outcomes.values())
+    found = await summary(session, subject, asked, total, known, MOST_ROWS, column, by_bucket=True)
     metric = rank_metric(subject)
     return Performance(
         subject.model.id,
@@ -129,19 +119,34 @@ async def performance(
         step,
         metric,
         subject.promised,
-        reason,
-        whole,
-        {
-            period.since + number * step: Counted(
-                counts.get(number, 0), outcomes.get(number, 0), found.buckets.get(number, NOTHING)
-            )
-            for number in range(-(-period.length // step))
-        },
+        subject.not_estimable or _too_few(found.whole),
+        Counted(total, known, found.whole),
+        _buckets(asked, counts, outcomes, found),
         sorted(found.slices, key=lambda one: -_deficit(metric, one[1], found.whole)),
     )
 
 
-NOTHING = Part({}, 0, 0, None, 0)
+def _buckets(
+    asked: answered.Asked, counts: Mapping[int, int], outcomes: Mapping[int, int], found: Summary
+) -> dict[datetime, Counted]:
+    """All of them, oldest first; one without any row is there, too."""
+    return {
+        asked.period.since + number * asked.bucket: Counted(
+            counts.get(number, 0), outcomes.get(number, 0), found.buckets.get(number, NOTHING)
+        )
+        for number in range(-(-asked.period.length // asked.bucket))
+    }
+
+
+def _too_few(whole: Part) -> Message | None:
+    if whole.estimated is not None:
+        return None
+    return Message(
+        "too_few_rows_to_estimate",
+        "{rows} answered rows are in the inference log; of fewer than {least} nothing is said.",
+        rows=whole.rows,
+        least=LEAST_ANSWERED,
+    )
 
 
 def _require_column(layout: Layout | None, column: str) -> None:
