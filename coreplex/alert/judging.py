@@ -51,14 +51,14 @@ async def _look(session: WriteSession, alert_id: UUID) -> None:
     deployment = await session.get_one(Deployment, alert.deployment_id)
     active = deployment.status is DeploymentStatus.active
     await judge(session, alert, await _seen(session, alert, deployment, moment) if active else NOTHING, moment)
-    alert.next_look_at = moment + _every(alert)
+    alert.next_look_at = moment + every(alert)
     session.add(alert)
 
 
-def _every(alert: Alert) -> timedelta:
+def every(alert: Alert) -> timedelta:
     """How long after a look the next one is. A metric is worked out anew by each: no more than ten times in its window."""
-    every = max(timedelta(seconds=alert.window_secs / PARTS), EVERY_LEAST)
-    return every if alert.kind is AlertKind.metric else min(every, EVERY_MOST)
+    part = max(timedelta(seconds=alert.window_secs / PARTS), EVERY_LEAST)
+    return part if alert.kind is AlertKind.metric else min(part, EVERY_MOST)
 
 
 async def judge(session: WriteSession, alert: Alert, seen: Seen, moment: datetime) -> None:

@@ -1,10 +1,15 @@
 """What an alert on a metric says: which basis, what was promised, and what waiting costs."""
 
+from uuid import UUID
+
 import pytest
 
+from coreplex.alert.judging import every
 from coreplex.alert.metric_look import drift_cost, metric_cost, reason_of
+from coreplex.alert.table import AlertKind
 from coreplex.monitoring.current_metric import CurrentMetric, Loss
 from coreplex.monitoring.table import Basis
+from tests.factories.outside import alert_of
 
 RIGHT = CurrentMetric("accuracy", 0.85, Basis.realised, 400, 0.02, promised=0.91)
 OFF = CurrentMetric("mae", 2.5, Basis.estimated, 400, 0.1, promised=2.0)
@@ -47,3 +52,18 @@ def test_what_waiting_costs(now: CurrentMetric, rows: float, metric: str, drift:
 
 def test_of_an_unknown_loss_nothing_is_said() -> None:
     assert metric_cost(None) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "window_secs", "secs"),
+    [
+        (AlertKind.metric, 7 * 86400, 60480),
+        (AlertKind.metric, 60, 6),
+        (AlertKind.error_rate, 7 * 86400, 60),
+        (AlertKind.drift, 20, 5),
+    ],
+)
+def test_a_metric_is_looked_at_no_more_than_ten_times_in_its_window(kind: AlertKind, window_secs: int, secs: int) -> None:
+    alert = alert_of(UUID(int=1), UUID(int=2), 0)
+    alert.kind, alert.window_secs = kind, window_secs
+    assert every(alert).total_seconds() == secs
