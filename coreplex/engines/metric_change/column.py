@@ -12,7 +12,8 @@ from coreplex.engines.drift.bins import LevelBins, NumberBins, Places
 from coreplex.engines.drift.layout import Counts, Feature
 from coreplex.engines.metric_change.raking import Margin
 
-DECILES, LEVELS = 10, 20
+FEWEST, MOST, ROWS, LEVELS = 5, 20, 100, 20
+"""Groups of numbers, of about so many earlier rows each, and of categories."""
 RARE = 0.005
 """The share of a group in the earlier period below which it stands for no more than chance."""
 LEAST_MISSING = 0.01
@@ -78,10 +79,21 @@ class Column:
 
     @property
     def unsupported(self) -> float:
-        """The share of the later values whose group the earlier period has (almost) nothing of."""
+        """The share of the later values that the earlier period has (almost) nothing of: of a group it lacks, or beyond nearly
+        all of its numbers, which the last group would hide."""
         first, second = self.counts
         rare = first < RARE * max(int(first.sum()), 1)
-        return float(second[rare].sum() / max(int(second.sum()), 1))
+        return max(self._beyond, float(second[rare].sum() / max(int(second.sum()), 1)))
+
+    @property
+    def _beyond(self) -> float:
+        if self.before.values is None or self.after.values is None:
+            return 0.0
+        first, second = (one[~np.isnan(one)] for one in (self.before.values, self.after.values))
+        if not len(first) or not len(second):
+            return 0.0
+        low, high = np.quantile(first, (RARE, 1.0 - RARE))
+        return float(((second < low) | (second > high)).mean())
 
 
 def _groups(feature: Feature, first: Counts, second: Counts) -> Counts:
@@ -89,9 +101,10 @@ def _groups(feature: Feature, first: Counts, second: Counts) -> Counts:
     bins = feature.bins
     if isinstance(bins, NumberBins):
         inner = first[1 : bins.missing - 1] if first[1 : bins.missing - 1].sum() else second[1 : bins.missing - 1]
-        before = np.cumsum(inner) - inner / 2
-        order = 1 + np.minimum((before / max(int(inner.sum()), 1) * DECILES).astype(np.int64), DECILES - 1)
-        order = np.concatenate([[0], order, [DECILES + 1, 0]])
+        rows, before = max(int(inner.sum()), 1), np.cumsum(inner) - inner / 2
+        count = min(max(rows // ROWS, FEWEST), MOST)
+        order = 1 + np.minimum((before / rows * count).astype(np.int64), count - 1)
+        order = np.concatenate([[0], order, [count + 1, 0]])
     else:
         assert isinstance(bins, LevelBins)
         order = np.full(bins.size, LEVELS, dtype=np.int64)
