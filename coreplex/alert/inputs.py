@@ -40,7 +40,7 @@ class CreateAlert(BaseModel):
     percentile: LatencyPercentile | None = Field(None, description="Of a latency: which; p95 unless said.")
     metric: Name | None = Field(None, description=METRIC)
     basis: MetricBasis | None = Field(None, description=BASIS)
-    window: Window = Field("5m", description=WINDOW)
+    window: Window | None = Field(None, description=f"{WINDOW} Left out, `24h` of a metric and `5m` of the others.")
     breaches_needed: Looks = Field(2, description="It fires when so many of the last looks saw something wrong.")
     looks_counted: Looks = Field(3, description="Looks that are counted.")
     min_requests: int = Field(20, ge=1, le=1_000_000, description=FEWER)

@@ -28,6 +28,8 @@ from coreplex.platform.settings import Settings
 
 require_metric = later("coreplex.monitoring.current_metric:require_metric")
 TOO_MANY = "Delete alerts that nobody needs any more"
+USUAL_WINDOWS = {AlertKind.metric: "24h"}
+"""Outcomes come late."""
 LONGEST = timedelta(days=7)
 OF_KIND = frozenset({"threshold", "percentile", "metric", "basis"})
 """What alerts of some kinds have."""
@@ -80,7 +82,7 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateAlert, setti
         percentile=_percentile(wanted.kind, wanted.percentile),
         metric=await _metric(session, wanted.kind, deployment, wanted.metric),
         basis=_basis(wanted.kind, wanted.basis),
-        window_secs=_window(wanted.window),
+        window_secs=_window(wanted.window or USUAL_WINDOWS.get(wanted.kind, "5m")),
         created_by=grant.user_id,
     )
     _require_looks(row)
