@@ -28,6 +28,6 @@ def test_whatever_has_its_fields_says_so_and_is_compiled_all_the_same() -> None:
     assert (
         alike
         == {kind.name for kind in kinds if "BackgroundWork" in {one.name for one in kind.interfaces}}
-        == {"Job", "Experiment", "PredictionBatch"}
+        == {"Job", "Experiment", "PredictionBatch", "Replay", "MetricChange"}
     )
     assert not [kind.name for kind in kinds if kind.is_type_of is not None], "the compiler leaves such types to graphql-core"

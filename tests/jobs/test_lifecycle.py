@@ -7,6 +7,8 @@ from coreplex.errors.tree import Message
 from coreplex.experiment.table import EngineRun, Experiment
 from coreplex.job.lifecycle import FollowsJob, JobStatus, Lifecycle
 from coreplex.job.table import Job
+from coreplex.metric_change.table import MetricChange
+from coreplex.replay.table import Replay
 from coreplex.runtime import concepts
 
 
@@ -19,7 +21,11 @@ def test_every_row_with_the_state_of_a_job_has_the_one_set_of_columns() -> None:
         for kind, columns in tables.items()
         if "status" in columns and states <= set(getattr(columns["status"].type, "enums", ()))
     }
-    assert alike == {Job, Experiment, EngineRun, PredictionBatch} == {kind for kind in tables if issubclass(kind, Lifecycle)}
+    assert (
+        alike
+        == {Job, Experiment, EngineRun, PredictionBatch, Replay, MetricChange}
+        == {kind for kind in tables if issubclass(kind, Lifecycle)}
+    )
     assert {kind for kind in tables if issubclass(kind, FollowsJob)} == {Experiment, PredictionBatch}
     for kind in alike:
         assert {"status", "error", "created_at", "started_at", "finished_at"} <= set(tables[kind].keys())
