@@ -20,6 +20,7 @@ TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SECRET = "a-table-nobody-knows"
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_send_traces_says_what_is_missing(tmp_path: Path) -> None:
     endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "DATA_DIR": str(tmp_path)}
     for module in ("asgi", "workers"):

@@ -26,7 +26,7 @@ def test_every_row_with_the_state_of_a_job_has_the_one_set_of_columns() -> None:
         == {Job, Experiment, EngineRun, PredictionBatch, Replay, MetricChange}
         == {kind for kind in tables if issubclass(kind, Lifecycle)}
     )
-    assert {kind for kind in tables if issubclass(kind, FollowsJob)} == {Experiment, PredictionBatch}
+    assert {kind for kind in tables if issubclass(kind, FollowsJob)} == {Experiment, PredictionBatch, Replay, MetricChange}
     for kind in alike:
         assert {"status", "error", "created_at", "started_at", "finished_at"} <= set(tables[kind].keys())
 
