@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlmodel import col
 
 from coreplex.account.on_behalf import grant_of
@@ -123,8 +123,9 @@ async def _begin(session: WriteSession, run_id: UUID | None, settings: Settings)
     run.experiment_id, run.previous_model_id = made.id, found.model.id
     run.status, run.started_at = RetrainStatus.running, now()
     if policy is not None:
-        policy.quiet_until = now() + timedelta(hours=policy.cooldown_hours)
-        session.add(policy)
+        # By a statement: whoever deletes the policy meanwhile stops no retraining that is asked for.
+        quiet = update(RetrainPolicy).where(col(RetrainPolicy.deployment_id) == deployment.id)
+        await session.execute(quiet.values(quiet_until=now() + timedelta(hours=policy.cooldown_hours)))
     session.add(run)
     await started(session, run, deployment)
 

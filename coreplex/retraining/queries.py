@@ -9,7 +9,7 @@ from coreplex.deployment.table import Deployment, DeploymentStatus
 from coreplex.experiment.table import Experiment
 from coreplex.job.lifecycle import JobStatus
 from coreplex.monitoring.table import DriftWatch
-from coreplex.retraining.table import RetrainPolicy, RetrainRun, RetrainStatus
+from coreplex.retraining.table import ACTIVE, RetrainPolicy, RetrainRun, RetrainStatus
 
 _policy, _watch = RetrainPolicy, DriftWatch
 ENDED: Select[Any] = (
@@ -40,12 +40,17 @@ def _news() -> ColumnElement[bool]:
     )
 
 
+_RUNNING = (
+    select(col(RetrainRun.id))
+    .where(col(RetrainRun.deployment_id) == col(_policy.deployment_id), col(RetrainRun.status).in_(ACTIVE))
+    .exists()
+)
 DRIFTING: Select[Any] = (
     select(col(_policy.deployment_id))
     .join(Deployment, col(Deployment.id) == col(_policy.deployment_id))
     .join(_watch, and_(col(_watch.deployment_id) == col(Deployment.id), col(_watch.model_id) == col(Deployment.model_id)))
-    .where(col(_policy.is_enabled), col(_policy.on_drift), col(Deployment.status) == DeploymentStatus.active, _news())
+    .where(col(_policy.is_enabled), col(_policy.on_drift), col(Deployment.status) == DeploymentStatus.active, _news(), ~_RUNNING)
 )
-"""Active deployments that have begun to drift."""
+"""Active deployments that have begun to drift; none that is being retrained: it would keep others out of those that are taken."""
 WAITING = select(or_(SCHEDULED.exists(), LOOKED_AT.exists(), DRIFTING.exists(), ENDED.exists()))
 """Whether there is anything to do."""

@@ -32,12 +32,16 @@ _FAR = timedelta(days=40 * 366)
 """What is not due within is never due: the fifth Monday of a February comes every 28 years."""
 
 
-def check(expression: str, zone: str, moment: datetime) -> None:
-    """Raise Invalid for a schedule that cannot be read, is never due, or too often; and for a zone that is not known."""
+def check_zone(zone: str) -> None:
+    """Raise Invalid, with the nearest one, for a zone that is not known."""
     known = _zones()
     if zone not in known:
         said = Message("unknown_time_zone", "'{zone}' is no zone of the IANA database, such as Europe/Zurich.", zone=zone[:100])
         raise Invalid.field(said.then(hint(zone, known)), "time_zone")
+
+
+def check(expression: str, zone: str, moment: datetime) -> None:
+    """Raise Invalid for a schedule that cannot be read, is never due, or too often; the zone is a known one."""
     try:
         found = list(upcoming(expression, zone, moment, LOOKED_AT))
     except CronSimError as error:

@@ -78,6 +78,7 @@ async def _check(
     session: ReadSession, deployment: Deployment, wanted: SetRetrainPolicy, moment: datetime
 ) -> tuple[int, int | None]:
     """The seconds of the windows of the metric and of the replay. Raises Invalid for what cannot be, and without a trigger."""
+    schedule.check_zone(wanted.time_zone)
     if wanted.schedule is not None:
         schedule.check(wanted.schedule, wanted.time_zone, moment)
     elif wanted.is_enabled and not wanted.on_drift and wanted.metric is None:

@@ -92,8 +92,9 @@ class RetrainRun(SQLModel, table=True):
 
     __tablename__ = "retrain_runs"
     __bound__ = Bound(
-        "400 days, once they have ended. Go with their deployment.",
-        (Rule("finished_at < :horizon", timedelta(days=400)),),
+        "400 days, once they have ended; those that made a version with outcomes go with their deployment, as all do: by them a "
+        "later one knows which rows not to append again.",
+        (Rule("finished_at < :horizon AND outcome_rows IS NULL", timedelta(days=400)),),
     )
     __table_args__ = (
         Index("uq_retrain_runs_active", "deployment_id", unique=True, postgresql_where=text("status IN ('pending', 'running')")),

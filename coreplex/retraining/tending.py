@@ -59,11 +59,11 @@ async def _due(session: WriteSession, deployment_id: UUID, which: Select[UUID]) 
 
 
 async def _by_schedule(session: WriteSession, deployment_id: UUID) -> None:
-    """Once, however many times were missed; the next time is one that is still to come."""
+    """Once, however many times were missed; the next time is one that is still to come, by the database's clock as by ours."""
     policy = await _due(session, deployment_id, SCHEDULED)
     if policy is None or policy.schedule is None:
         return
-    policy.next_run_at = schedule.next_after(policy.schedule, policy.time_zone, now())
+    policy.next_run_at = schedule.next_after(policy.schedule, policy.time_zone, max(now(), policy.next_run_at or now()))
     session.add(policy)
     run = _run(policy, RetrainTrigger.schedule)
     if not await open_run(session, run):
@@ -98,7 +98,7 @@ async def _by_metric(session: WriteSession, deployment_id: UUID) -> None:
     worse = worse_by(policy.metric, policy.metric_threshold, found.value) or 0.0
     if worse <= 0:
         policy.bad_model_id = None
-    elif worse > CERTAIN * (found.error or 0.0) and _is_news(policy, deployment):
+    elif found.error is not None and worse > CERTAIN * found.error and _is_news(policy, deployment):
         begun = await open_run(session, _run(policy, RetrainTrigger.metric))
         policy.bad_model_id = deployment.model_id if begun else policy.bad_model_id
 

@@ -74,6 +74,15 @@ def test_what_cannot_be_read_is_missing_and_without_its_outcome_a_row_is_none(tm
     assert more.drop("target").null_count().row(0) == (2,) * 7
 
 
+def test_a_whole_number_is_the_class_of_that_name(tmp_path: Path) -> None:
+    """As it is where answers are judged: 1.0 of a program is no other class than 1."""
+    table, schema = stored(tmp_path)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_bytes(b"".join(orjson.dumps({"inputs": {}, "outcome": said}) + b"\n" for said in (1.0, 1, "1", 1.5)))
+    assert append(table, schema, rows, "kind", tmp_path / "longer.parquet", tmp_path) == (4, 0)
+    assert pl.read_parquet(tmp_path / "longer.parquet")["kind"].tail(4).to_list() == ["1", "1", "1", "1.5"]
+
+
 def test_many_rows_come_in_their_order(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(module, "AT_ONCE", 7)
     _, more, counts = appended(tmp_path, *(({"count": number}, "yes") for number in range(50)))

@@ -25,8 +25,10 @@ from coreplex.monitoring.table import Basis
 from coreplex.platform.clock import now
 from coreplex.platform.identifier import new_id
 from coreplex.retraining import begin, tending
+from coreplex.retraining.queries import DRIFTING
 from coreplex.retraining.table import RetrainPolicy, RetrainRun
 from coreplex.runtime import monitor
+from coreplex.runtime.retention import purge
 from coreplex.serving.table import InferenceLog
 from coreplex.webhook.table import WebhookDelivery
 from tests.factories.asking import Asker
@@ -333,6 +335,45 @@ async def test_drift_begins_one_each_time_it_begins_and_not_too_soon(retrained: 
     assert [(one["trigger"], one["status"]) for one in await retrained.runs()] == [("DRIFT", "RUNNING"), ("DRIFT", "SUCCEEDED")]
 
 
+async def test_what_is_being_retrained_keeps_no_other_that_drifts_waiting(retrained: Retrained) -> None:
+    await retrained.policy(onDrift=True)
+    await retrained.do(
+        "INSERT INTO drift_watches (deployment_id, model_id, capital, rows, features, began_at, looked_at, drifting_since) "
+        "VALUES (:id, :model, '', 0, '[]', now(), now(), now()) ON CONFLICT (deployment_id) DO UPDATE SET drifting_since = now()",
+        id=retrained.id,
+        model=retrained.world.ids["model"],
+    )
+    assert await tending._some(retrained.database, DRIFTING) == [UUID(retrained.id)]
+    await retrained.asker.data(RETRAIN, input={"deploymentId": retrained.id})
+    assert await tending._some(retrained.database, DRIFTING) == []
+
+
+async def test_a_due_time_is_due_once_though_this_clock_is_behind(retrained: Retrained, monkeypatch: pytest.MonkeyPatch) -> None:
+    due = now().replace(second=0, microsecond=0)
+    await retrained.policy(schedule=f"{due.minute} {due.hour} * * *")
+    await retrained.do("UPDATE retrain_policies SET next_run_at = :due WHERE next_run_at IS NOT NULL", due=due)
+    monkeypatch.setattr(tending, "now", lambda: due - timedelta(seconds=90))
+    for _ in range(3):
+        await tending.tend(retrained.database)
+    assert len(await retrained.runs()) == 1
+
+
+async def test_a_policy_that_is_deleted_meanwhile_stops_no_retraining(
+    retrained: Retrained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await retrained.version()
+    as_before = begin._as_before
+
+    async def deleted(*asked: Any) -> Any:
+        await retrained.do("DELETE FROM retrain_policies")
+        return await as_before(*asked)
+
+    monkeypatch.setattr(begin, "_as_before", deleted)
+    await retrained.asker.data(RETRAIN, input={"deploymentId": retrained.id})
+    await retrained.work()
+    assert [one["status"] for one in await retrained.runs()] == ["RUNNING"]
+
+
 async def test_a_metric_begins_one_when_it_is_surely_worse_than_it_may_be(
     retrained: Retrained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -350,7 +391,7 @@ async def test_a_metric_begins_one_when_it_is_surely_worse_than_it_may_be(
         await retrained.tick()
         return [(one["trigger"], one["status"]) for one in await retrained.runs()]
 
-    assert await look(None) == await look(0.85) == await look(0.79) == []
+    assert await look(None) == await look(0.85) == await look(0.79) == await look(0.5, None) == []
     assert await look(0.75) == [("METRIC", "RUNNING")]
     assert set(windows) == {(timedelta(days=7), "realised")}
     await retrained.trained((await retrained.runs())[0])
@@ -436,6 +477,18 @@ async def test_outcomes_are_learned_from_each_once(retrained: Retrained) -> None
     assert any("got version 3 with outcomes: 125 rows" in one for one in said), said
 
 
+async def test_rows_come_once_though_retention_was_there(retrained: Retrained) -> None:
+    await retrained.policy(schedule="0 3 * * *", includeOutcomes=True)
+    await logged(retrained, "yes", "no")
+    (run,) = await retrained.due()
+    await retrained.trained(run)
+    await retrained.do("UPDATE retrain_runs SET finished_at = now() - interval '401 days' WHERE finished_at IS NOT NULL")
+    await purge(retrained.database, retrained.world.services.settings)
+    await logged(retrained, "no")
+    await retrained.due()
+    assert (await learned_from(retrained))[0].row_count == 123
+
+
 async def test_an_attempt_that_dies_has_made_its_version_once(retrained: Retrained, monkeypatch: pytest.MonkeyPatch) -> None:
     await retrained.policy(onDrift=True, includeOutcomes=True)
     await logged(retrained, "yes", "no")
@@ -515,6 +568,7 @@ async def test_a_dataset_that_is_deleted_takes_all_of_it_along(retrained: Retrai
         ({"schedule": "soon"}, "schedule"),
         ({"schedule": "* * * * *"}, "schedule"),
         ({"schedule": "0 3 * * *", "timeZone": "Mars/Olympus"}, "timeZone"),
+        ({"onDrift": True, "timeZone": "Mars/Olympus"}, "timeZone"),
         ({"schedule": "0 3 * * *", "maxModels": 0}, "maxModels"),
         ({"onDrift": True, "cooldownHours": -1}, "cooldownHours"),
         ({"onDrift": True, "minNewRowCount": -1}, "minNewRowCount"),

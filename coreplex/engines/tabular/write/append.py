@@ -42,7 +42,9 @@ def append(table: Path, schema: TableSchema, rows: Path, target: str, destinatio
 
 def _named(line: Mapping[str, Any], target: str) -> Row:
     inputs = line["inputs"] if isinstance(line["inputs"], Mapping) else {}
-    return {**inputs, target: line["outcome"]}
+    said = line["outcome"]
+    # A program says the class 1 as 1.0, too: as text that would be a class of its own.
+    return {**inputs, target: int(said) if isinstance(said, float) and said.is_integer() else said}
 
 
 def _frame(rows: Sequence[Row], schema: TableSchema, stored: Mapping[str, pl.DataType]) -> pl.DataFrame:
