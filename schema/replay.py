@@ -82,7 +82,7 @@ class Replay:
     margin: float | None = strawberry.field(description="What the candidate may cost a row and still be `NOT_WORSE`.")
     gain: float | None = strawberry.field(
         description="Mean loss of the answers that were given minus the candidate's, over the different rows; below 0 it costs. "
-        "Null before there are outcomes enough: 1 of classes, 50 of numbers."
+        "Null before there are outcomes enough: 1 of classes, 500 of numbers."
     )
     gain_lower: float | None = strawberry.field(description="Lower end of the interval that holds it, at all looks together.")
     gain_upper: float | None = strawberry.field(description="Its upper end.")

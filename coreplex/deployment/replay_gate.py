@@ -13,11 +13,14 @@ from coreplex.model.table import Model
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 
-# Replays belong to what reads the log, which stands above deployments.
+# Replays belong to what reads the log, which stands above deployments. Not those of before the deployment served the model it
+# has: they compare with another one. Nor those of one side of a split, or at a threshold that will not serve.
 LATEST = text(
-    "SELECT id, finished_at, served_loss, gain_lower, gain_upper, outcome_count, agreement FROM replays WHERE deployment_id = "
-    ":deployment AND model_id = :model AND status = 'succeeded' AND confidence_level >= :least ORDER BY created_at DESC, id DESC "
-    "LIMIT 1"
+    """SELECT id, finished_at, served_loss, gain_lower, gain_upper, outcome_count, agreement FROM replays
+    WHERE deployment_id = :deployment AND model_id = :model AND status = 'succeeded' AND confidence_level >= :least
+        AND threshold IS NULL AND arm IS NULL
+        AND created_at >= coalesce((SELECT deployed_at FROM deployments WHERE id = :deployment), '-infinity')
+    ORDER BY created_at DESC, id DESC LIMIT 1"""
 )
 
 
@@ -42,8 +45,9 @@ async def unproven(session: WriteSession, present_id: UUID, model: Model, wanted
     if found is None:
         return Message(
             "gate_without_replay",
-            "It takes a replay of what production was asked that says {verdict}, at a confidence of 95 % or more, and none of "
-            "this model has succeeded. Replay it, or say an `override_reason` to do it anyway.",
+            "It takes a replay of what production was asked that says {verdict}, at a confidence of 95 % or more, without a "
+            "threshold or a side of its own, and begun since the model in production began to serve; none of this model has "
+            "succeeded. Replay it, or say an `override_reason` to do it anyway.",
             verdict=wanted.verdict,
         )
     if now() - found.finished_at > timedelta(days=wanted.max_age_days):

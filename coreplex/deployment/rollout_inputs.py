@@ -169,7 +169,8 @@ class SetPromotionGate(BaseModel):
     replay_verdict: RequiredVerdict | None = Field(
         None,
         description="What the latest replay of the model, of what the production deployment was asked, must have come to; null "
-        "asks for none.",
+        "asks for none. One with a threshold or a side of its own is not looked at, nor one of before that deployment served its "
+        "model.",
     )
     replay_margin: float | None = REPLAY_MARGIN
     replay_max_age_days: int = REPLAY_AGE

@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import ColumnElement, Text, cast, func, select
 from sqlmodel import col
 
-from coreplex.deployment.table import Arm
+from coreplex.deployment.table import Arm, Deployment
 from coreplex.errors.tree import Invalid, Message
 from coreplex.platform.database import Database
 from coreplex.platform.document import read_together
@@ -31,9 +31,11 @@ _COLUMNS = (_log.request_id, _log.row_index, _log.inputs, _log.output, _log.outc
 
 
 def _wanted(replay: Replay, since: datetime, until: datetime) -> list[ColumnElement[bool]]:
-    """Rows that were answered, by whoever; what a shadow says nobody was told."""
+    """Rows that were answered by the model that serves there now; what a shadow says nobody was told."""
+    present = select(col(Deployment.model_id)).where(col(Deployment.id) == replay.deployment_id).scalar_subquery()
     conditions = [
         col(_log.deployment_id) == replay.deployment_id,
+        col(_log.model_id) == present,
         col(_log.created_at) >= since,
         col(_log.created_at) < until,
         col(_log.error).is_(None),

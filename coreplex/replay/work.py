@@ -14,6 +14,7 @@ from sqlmodel import col
 from coreplex.artifact.service import whole
 from coreplex.artifact.table import Artifact
 from coreplex.dataset.table import DatasetVersion
+from coreplex.deployment.table import Deployment
 from coreplex.engines.sequential.paired_gain import spent
 from coreplex.errors.tree import Invalid, Message, NotFound
 from coreplex.job.context import JobContext
@@ -102,7 +103,7 @@ async def _replayed(context: JobContext, asked: Asked, folder: Path) -> dict[str
 
 async def take_look(session: WriteSession, replay: Replay, *, is_sampled: bool) -> int:
     """Which start of looking at the candidate this is, noted on the row: the same as of an earlier one of the same rows, of which
-    there may be more by now, and else a new one. What was sampled are others each time."""
+    there may be more by now, and else a new one. What was sampled are others each time, and so are rows of another model."""
     # One after the other: two of one number would spend the same error twice.
     await session.execute(select(col(Model.id)).where(col(Model.id) == replay.model_id).with_for_update(key_share=True))
     query = (
@@ -116,7 +117,10 @@ async def take_look(session: WriteSession, replay: Replay, *, is_sampled: bool) 
         )
     )
     earlier = (await session.scalars(query)).all()
-    same = [] if is_sampled else [one for one in earlier if not one.is_sampled and _way(one) == _way(replay)]
+    deployment = await session.get(Deployment, replay.deployment_id)
+    began = None if deployment is None else deployment.deployed_at
+    alike = (one for one in earlier if not one.is_sampled and _way(one) == _way(replay))
+    same = [] if is_sampled else [one for one in alike if began is None or one.created_at >= began]
     look = (same[0].look if same else None) or max((one.look or 0 for one in earlier), default=0) + 1
     kept = await session.get(Replay, replay.id, with_for_update=True)
     if kept is not None:
@@ -125,7 +129,7 @@ async def take_look(session: WriteSession, replay: Replay, *, is_sampled: bool) 
 
 
 _WAY = ("since", "arm", "threshold", "is_strict")
-_OF_LOOKS = [getattr(Replay, name) for name in (*_WAY, "look", "is_sampled")]
+_OF_LOOKS = [getattr(Replay, name) for name in (*_WAY, "look", "is_sampled", "created_at")]
 
 
 def _way(replay: Replay) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import orjson
 import pytest
+from sqlalchemy import text
 
 from coreplex.deployment.table import Arm
 from coreplex.engines.replay.pairs import read
@@ -68,6 +69,21 @@ async def test_rows_that_were_answered_come_in_order(database: Database, tmp_pat
     assert await logged_rows.count(database, replay) == len(theirs)
     await logged_rows.write(database, replay, [], path, early)
     assert [row.prediction for row in read(path)] == theirs
+
+
+async def test_rows_of_a_model_that_serves_no_more_are_left_out(database: Database, tmp_path: Path) -> None:
+    """Who is better than the model of before need not be better than the one that took its place."""
+    replay, path = await logged(database, 400), tmp_path / "rows"
+    async with database.transaction() as session:
+        await session.execute(text("SET LOCAL session_replication_role = replica"))
+        other = text("UPDATE deployments SET model_id = gen_random_uuid() WHERE id = :id RETURNING model_id")
+        model = await session.scalar(other, {"id": replay.deployment_id})
+        now_its = text("UPDATE inference_logs SET model_id = :model WHERE output->'prediction' < '100'")
+        await session.execute(now_its, {"model": model})
+    expected = [i for i in range(99, 0, -1) if wanted(i)]
+    assert await logged_rows.count(database, replay) == len(expected)
+    assert await logged_rows.write(database, replay, [], path, now()) == len(expected)
+    assert [row.prediction for row in read(path)] == expected
 
 
 async def test_of_many_rows_some_are_taken_the_same_ones_again(database: Database, tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ from scipy import integrate
 
 from coreplex.engines.replay import task
 from coreplex.engines.replay.net_gain import Losses, gain, margin_of
+from coreplex.engines.replay.pairs import Candidate, Logged, paired
 from coreplex.engines.replay.slices import SliceKind, slices
 from coreplex.engines.replay.verdict import ReplayVerdict, verdict
 from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.scorer import Scorer
-from coreplex.engines.sequential.paired_gain import boundary, class_gain, number_gain, spent
+from coreplex.engines.sequential.paired_gain import LEAST_NUMBERS, boundary, class_gain, number_gain, spent
 from coreplex.engines.sequential.sample import Sample
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.tree import Message
@@ -77,12 +78,13 @@ def replayed(folder: Path, kind: str, rows: list[Any], is_early: bool = False, *
 
 @pytest.mark.parametrize("kind", TASKS)
 def test_what_is_found_is_what_a_recount_says(tmp_path: Path, kind: str) -> None:
-    inputs = sent(500)
+    size = 800 if kind == "regression" else 500
+    inputs = sent(size)
     served, candidate = (Scorer.load(MODELS[f"{kind} {family}"]) for family in ("lightgbm", "linear"))
     given, mine = served.predict_rows(inputs)[0], candidate.predict_rows(inputs)[0]
     is_class = kind != "regression"
-    outcomes = [one["prediction"] if place % 3 else None for place, one in enumerate(candidate.predict_rows(sent(500)[::-1])[0])]
-    rows = list(zip(inputs, given, outcomes, map(str, range(500)), strict=True))
+    outcomes = [one["prediction"] if place % 3 else None for place, one in enumerate(candidate.predict_rows(sent(size)[::-1])[0])]
+    rows = list(zip(inputs, given, outcomes, map(str, range(size)), strict=True))
     found, told = replayed(tmp_path, kind, rows)
     known = [place for place, outcome in enumerate(outcomes) if outcome is not None]
 
@@ -90,7 +92,7 @@ def test_what_is_found_is_what_a_recount_says(tmp_path: Path, kind: str) -> None
         pairs = [(answers[place]["prediction"], outcomes[place]) for place in known]
         return float(np.mean([a != b if is_class else abs(a - b) for a, b in pairs]))
 
-    assert (found["row_count"], found["failed_row_count"], found["outcome_count"]) == (500, 0, len(known))
+    assert (found["row_count"], found["failed_row_count"], found["outcome_count"]) == (size, 0, len(known))
     assert found["served_loss"] == pytest.approx(loss(given))
     assert found["candidate_loss"] == pytest.approx(loss(mine))
     assert found["gain"] == pytest.approx(loss(given) - loss(mine))
@@ -100,7 +102,7 @@ def test_what_is_found_is_what_a_recount_says(tmp_path: Path, kind: str) -> None
     report = found["report"]
     if is_class:
         assert found["agreement"] == pytest.approx(np.mean(alike))
-        assert sum(one["rows"] for one in report["changes"]) == 500
+        assert sum(one["rows"] for one in report["changes"]) == size
         right = next(one for one in report["metrics"] if one["name"] == "accuracy")
         assert (right["served"], right["candidate"]) == (pytest.approx(1 - loss(given)), pytest.approx(1 - loss(mine)))
     else:
@@ -110,7 +112,7 @@ def test_what_is_found_is_what_a_recount_says(tmp_path: Path, kind: str) -> None
         assert report["disagreements"][0]["distance"] == pytest.approx(max(apart))
     assert told.warnings == []
     for name in ("plan", "age"):
-        assert sum(one["rows"] for one in report["slices"] if one["column"] == name) == 500
+        assert sum(one["rows"] for one in report["slices"] if one["column"] == name) == size
         assert sum(one["outcomes"] for one in report["slices"] if one["column"] == name) == len(known)
 
 
@@ -147,7 +149,7 @@ def test_whatever_rows_hold_they_are_answered_or_counted(tmp_path: Path, kind: s
 
 
 def test_the_farthest_numbers_have_a_distance(tmp_path: Path) -> None:
-    rows = [(row, {"prediction": (-1) ** place * 1.7e308}, 1e100, str(place)) for place, row in enumerate(sent(60))]
+    rows = [(row, {"prediction": (-1) ** place * 1.7e308}, 1e100, str(place)) for place, row in enumerate(sent(600))]
     found, _ = replayed(tmp_path, "regression", rows)
     assert all(one["distance"] == pytest.approx(1e100) for one in found["report"]["disagreements"])
     assert (found["served_loss"], found["candidate_loss"]) == (pytest.approx(1e100), pytest.approx(1e100))
@@ -226,11 +228,11 @@ def test_an_interval_of_classes_holds_its_estimate_and_stays_within_one(gains: l
 
 @given(st.floats(1e-6, 1e9), st.integers(0, 2**32 - 1))
 def test_the_unit_of_numbers_matters_nothing(unit: float, seed: int) -> None:
-    gains = np.random.default_rng(seed).normal(size=200)
+    gains = np.random.default_rng(seed).normal(size=600)
 
     def found(scale: float) -> Any:
         scaled = gains * scale
-        return number_gain(Sample(200, float(scaled.sum()), float(np.square(scaled).sum())), 5 * scale, 0.95)
+        return number_gain(Sample(600, float(scaled.sum()), float(np.square(scaled).sum())), 5 * scale, 0.95)
 
     assert np.array(found(unit)) / unit == pytest.approx(np.array(found(1.0)), rel=1e-6)
 
@@ -242,6 +244,21 @@ def test_models_that_never_differ_are_not_worse_once_there_is_enough() -> None:
             told = gain(losses, is_class, 0.95)
             lower, upper = (None, None) if told is None else (told.lower, told.upper)
             assert verdict(lower, upper, margin_of(losses, is_class)) is said
+
+
+@pytest.mark.parametrize("reach", [0.0, 1.0])
+def test_few_numbers_say_nothing_however_good(reach: float) -> None:
+    """Not that both are always right either."""
+    assert number_gain(Sample(LEAST_NUMBERS - 1, 0.0, 0.0), reach, 0.95) is None
+    assert number_gain(Sample(LEAST_NUMBERS, 0.0, 0.0), reach, 0.95) is not None
+
+
+def test_of_a_slices_values_no_more_is_kept_than_tells_them_apart(tmp_path: Path) -> None:
+    answer = Scorer.load(MODELS["binary lightgbm"]).predict_row(sent(1)[0])[0]
+    asked = [{**sent(1)[0], "plan": said} for said in ("x" * 10**5, ["y"] * 10**4, 1.5, True, None)]
+    lines = [Logged("r", place, row, answer["prediction"], None, None, str(place)) for place, row in enumerate(asked)]
+    (pairs,) = paired(Candidate(Scorer.load(MODELS["binary linear"])), iter(lines), ["plan"], 10)
+    assert pairs.values["plan"] == ["x" * 100, str(["y"] * 100)[:100], 1.5, True, None]
 
 
 def test_what_a_verdict_says() -> None:

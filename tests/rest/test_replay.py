@@ -231,29 +231,31 @@ def test_numbers_a_sample_and_a_table_that_is_younger_than_the_rows(project: Lab
     served = project.models_of(amounts)[0]["id"]
     body = {"model_id": served, "name": "amounts", "stage": "staging"}
     present = project.client.post(f"/api/mlops/projects/{project.project_id}/deployments", json=body).json()["deployment_id"]
-    rows = asked(project, present)
-    same = [[*row.values(), leaf["amount"]] for row, leaf in zip(ROWS, LEAVES, strict=True)]
+    leaved = list(csv.DictReader(leaves(600, seed=5).decode().splitlines()))
+    sent = [{name: row[name] for name in ROWS[0]} for row in leaved]
+    rows = asked(project, present, sent)
+    same = [[*row.values(), leaf["amount"]] for row, leaf in zip(sent, leaved, strict=True)]
     version = project.upload(table([["size", "weight", "kind", "amount"], *same]), "Younger")["version_id"]
     younger = project.start(dataset_version_id=version, target_column="amount", problem_type="regression", config=ONE_MODEL)
     assert project.wait(younger)["status"] == "succeeded"
     model = project.models_of(younger)[0]["id"]
     post(project, present, [{**place, "outcome": float(said) + (-1) ** number} for number, (place, said) in enumerate(rows)])
     found = replay(project, present, model)
-    theirs = project.client.post(f"/api/models/{model}/predict", json={"inputs": ROWS}).json()["predictions"]
+    theirs = project.client.post(f"/api/models/{model}/predict", json={"inputs": sent}).json()["predictions"]
     apart = [abs(mine["prediction"] - float(given)) for mine, (_, given) in zip(theirs, rows, strict=True)]
-    assert found["report"]["differences"]["mean"] == pytest.approx(sum(apart) / 400)
+    assert found["report"]["differences"]["mean"] == pytest.approx(sum(apart) / 600)
     assert found["report"]["differences"]["correlation"] > 0.5
     assert found["report"]["changes"] == []
     assert (found["served_loss"], found["margin"]) == (pytest.approx(1.0), pytest.approx(0.01))
     assert found["gain_lower"] < found["gain"] < found["gain_upper"]
     (warning,) = found["warnings"]
-    assert "after 400 of the rows with outcomes were answered. None of these is in it" in warning
-    post(project, present, [{**place, "outcome": float(leaf["amount"])} for (place, _), leaf in zip(rows, LEAVES, strict=True)])
+    assert "after 600 of the rows with outcomes were answered. None of these is in it" in warning
+    post(project, present, [{**place, "outcome": float(leaf["amount"])} for (place, _), leaf in zip(rows, leaved, strict=True)])
     learned = replay(project, present, model)
-    assert "400 of these are in it, by their values and outcome: this comparison flatters" in learned["warnings"][0]
+    assert "600 of these are in it, by their values and outcome: this comparison flatters" in learned["warnings"][0]
     assert (learned["verdict"], learned["look"]) == ("better", 1)
     few = replay(project, present, model, max_row_count=200)
-    assert (few["is_sampled"], few["logged_row_count"], few["look"]) == (True, 400, 2)
+    assert (few["is_sampled"], few["logged_row_count"], few["look"]) == (True, 600, 2)
     assert 80 < few["row_count"] <= 200
     assert any("uniform sample" in one for one in few["warnings"])
     itself = replay(project, present, served)

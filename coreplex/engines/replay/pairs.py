@@ -29,6 +29,8 @@ ALONE = 200
 """Rows that are answered one by one, to know how long a request of one row takes."""
 FARTHEST = 1e100
 """A number beyond it has no square that could be summed; no outcome is."""
+LONGEST_VALUE = 100
+"""Characters of a slice's value."""
 NO_COLUMN, NOT_FINITE = "no_column_known", "answer_not_finite"
 
 
@@ -140,7 +142,7 @@ def _add(pairs: Pairs, row: Logged, answer: Prediction | Reason, most_judged: in
     pairs.outcomes.append(None if row.outcome is None else read_as(row.outcome))
     pairs.units.append(row.unit)
     for column, values in pairs.values.items():
-        values.append(row.inputs.get(column))
+        values.append(_brief(row.inputs.get(column)))
     if isinstance(answer, tuple):
         pairs.failures[answer] += 1
         pairs.first_failed.setdefault(answer, place)
@@ -152,6 +154,11 @@ def _add(pairs: Pairs, row: Logged, answer: Prediction | Reason, most_judged: in
     if row.outcome is not None and len(pairs.judged) < most_judged:
         before = {"prediction": pairs.given[place], **({"probabilities": row.probabilities} if row.probabilities else {})}
         pairs.judged[place] = before, answer
+
+
+def _brief(said: Any) -> Any:
+    """A value as slices tell it apart: of a long text, or of what is none, the beginning."""
+    return said if said is None or isinstance(said, int | float) else str(said)[:LONGEST_VALUE]
 
 
 def _add_early(pairs: Pairs, scorer: Scorer, rows: Sequence[Logged]) -> None:

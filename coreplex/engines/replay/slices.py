@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from coreplex.engines.replay.net_gain import Losses, gain
-from coreplex.engines.replay.pairs import Pairs
+from coreplex.engines.replay.pairs import LONGEST_VALUE, Pairs
 from coreplex.engines.replay.verdict import ReplayVerdict, verdict
 
 MOST_VALUES = 10
 FEW_VALUES = 8
 """So many different numbers are categories."""
 PARTS = 4
-LONGEST = 100
 Document = dict[str, Any]
 
 
@@ -76,7 +75,7 @@ def _by_range(column: str, numbers: NDArray[np.float64]) -> Iterator[Slice]:
 
 
 def _by_value(column: str, values: Sequence[Any], missing: NDArray[np.bool_]) -> Iterator[Slice]:
-    texts = [None if gone else str(value)[:LONGEST] for value, gone in zip(values, missing, strict=True)]
+    texts = [None if gone else str(value)[:LONGEST_VALUE] for value, gone in zip(values, missing, strict=True)]
     counted = Counter(text for text in texts if text is not None)
     numbers = {value: number for number, (value, _) in enumerate(counted.most_common(MOST_VALUES))}
     codes = np.array([-1 if text is None else numbers.get(text, MOST_VALUES) for text in texts])

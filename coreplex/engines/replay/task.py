@@ -18,7 +18,7 @@ from coreplex.errors.tree import Message
 
 USUAL_COLUMNS = 5
 """The most important ones, where no columns are named."""
-MOST_SHARES = 10_000_000
+MOST_SHARES = 4_000_000
 """Probabilities kept at once, for the metrics that are made of them."""
 
 

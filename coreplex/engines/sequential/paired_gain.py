@@ -21,6 +21,9 @@ from coreplex.engines.sequential.sample import Sample
 TIGHTEST = 500
 """Rows on which the two differ at which the interval of classes is the nearest to that of one look."""
 
+LEAST_NUMBERS = 500
+"""Gains of numbers before anything is said: among fewer the rare large errors that decide are often not seen yet."""
+
 
 class Gain(NamedTuple):
     """The mean gain, and the interval that holds it at all looks together."""
@@ -46,8 +49,10 @@ def class_gain(gains: Sample, confidence: float) -> Gain | None:
 def number_gain(gains: Sample, reach: float, confidence: float) -> Gain | None:
     """The mean of gains of any size; None before there are enough. `reach`: the largest loss seen on either side, by which they
     are scaled, so that their unit matters nothing and gains that are all 0 are known as well as a rate of which none was seen."""
-    if gains.mean is None or not reach:
-        return None if gains.mean is None else Gain(0.0, 0.0, 0.0)
+    if gains.mean is None or gains.size < LEAST_NUMBERS:
+        return None
+    if not reach:
+        return Gain(0.0, 0.0, 0.0)
     told = mean_interval(Sample(gains.size, gains.total / reach, gains.squares / reach / reach), confidence)
     if told is None:
         return None
