@@ -1,6 +1,6 @@
 """What can be done with explanations of why a metric changed: ask for one, list them, delete one."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -63,15 +63,6 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateMetricChange
     moment = now()
     later = _later(wanted, moment)
     before = _before(wanted, later, moment)
-    if before.until > later.since:
-        raise Invalid.field(
-            Message(
-                "baseline_overlaps",
-                "must not be later than the beginning of the other period, {since}",
-                since=later.since.isoformat(),
-            ),
-            "baseline_until",
-        )
     metric = wanted.metric
     if metric is None:
         metric = rank_metric(await subject_of(session, deployment))
@@ -100,19 +91,34 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateMetricChange
 def _later(wanted: CreateMetricChange, moment: datetime) -> Period:
     if wanted.since is None:
         return period(wanted.window or USUAL_WINDOW, wanted.until, moment)
-    return _between(wanted.since, min(wanted.until or moment, moment), "since")
+    return _between(wanted.since, _utc(min(wanted.until or moment, moment), "until"), "since")
 
 
 def _before(wanted: CreateMetricChange, later: Period, moment: datetime) -> Period:
-    until = wanted.baseline_until or later.since
+    until = _baseline_until(wanted.baseline_until, later)
     if wanted.baseline_since is not None:
         return _between(wanted.baseline_since, until, "baseline_since")
     if wanted.baseline_window is not None:
-        return period(wanted.baseline_window, until, moment, "baseline_window")
+        return period(wanted.baseline_window, until, moment, "baseline_window", "baseline_until")
     try:
         return Period(until - later.length, until)
     except OverflowError:
-        raise Invalid.field(BEFORE_ALL_TIME, "until") from None
+        raise Invalid.field(BEFORE_ALL_TIME, "baseline_until") from None
+
+
+def _baseline_until(said: datetime | None, later: Period) -> datetime:
+    if said is None:
+        return later.since
+    if said > later.since:
+        raise Invalid.field(
+            Message(
+                "baseline_overlaps",
+                "must not be later than the beginning of the other period, {since}",
+                since=later.since.isoformat(),
+            ),
+            "baseline_until",
+        )
+    return _utc(said, "baseline_until")
 
 
 def _between(since: datetime, until: datetime, name: str) -> Period:
@@ -120,7 +126,15 @@ def _between(since: datetime, until: datetime, name: str) -> Period:
         raise Invalid.field(
             Message("period_empty", "must lie before the end of its period, {until}", until=until.isoformat()), name
         )
-    return Period(since, until)
+    return Period(_utc(since, name), until)
+
+
+def _utc(moment: datetime, name: str) -> datetime:
+    """The same moment; one that is not in the past is never too late for it."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise Invalid.field(BEFORE_ALL_TIME, name) from None
 
 
 async def delete_one(session: WriteSession, grant: Grant, wanted: DeleteMetricChange) -> tuple[UUID, UUID]:

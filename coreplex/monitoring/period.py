@@ -47,15 +47,20 @@ def length_of(said: str, name: str) -> timedelta:
     return length
 
 
-def period(window: str, until: datetime | None, moment: datetime, name: str = "window") -> Period:
+def period(
+    window: str, until: datetime | None, moment: datetime, name: str = "window", until_name: str = "until"
+) -> Period:
     """The length of time before `until`, or before the end of the running minute. Raises Invalid."""
     end = min(until or moment, moment)
     if end == moment:
         end = floor(moment, RUNNING) + RUNNING
     try:
-        return Period(end - length_of(window, name), end)
+        end = end.astimezone(UTC)
+        found = Period(end - length_of(window, name), end)
+        _ = found.since - MOST  # a whole bucket may begin as much earlier
     except OverflowError:
-        raise Invalid.field(BEFORE_ALL_TIME, "until") from None
+        raise Invalid.field(BEFORE_ALL_TIME, until_name) from None
+    return found
 
 
 def bucket_of(asked: str | None, whole: Period, finest: timedelta, most: int = MOST_BUCKETS) -> timedelta:

@@ -34,8 +34,8 @@ class Attribution:
 
     @classmethod
     def of(cls, rows: int, features: Sequence[Mapping[str, Any]]) -> "Attribution":
-        """Of what `coreplex.engines.explain.attribution` returns."""
-        return cls(rows, {one["feature"]: (float(one["mean"]), float(one["std_error"])) for one in features})
+        """Of what `coreplex.engines.explain.attribution` returns; of what JSON could not say there is null, which counts nothing."""
+        return cls(rows, {one["feature"]: (float(one["mean"] or 0.0), float(one["std_error"] or 0.0)) for one in features})
 
     @classmethod
     def joined(cls, parts: Sequence["Attribution"], counts: Sequence[int]) -> "Attribution":

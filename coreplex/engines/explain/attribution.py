@@ -23,6 +23,8 @@ SLICE = 50
 EVALUATIONS = 200
 """Of a row whose contributions are sampled; the same for training and later, so that their noise is the same."""
 BUDGET_SECS = 120.0
+LARGEST = 1e100
+"""A contribution is taken for no larger, so that squares can be summed."""
 
 
 def run(request: Mapping[str, Any], _report: Listener) -> dict[str, Any]:
@@ -58,10 +60,14 @@ def _sizes(scorer: Scorer, matrices: Sequence[Floats]) -> Iterator[NDArray[np.fl
 
 
 def summed(features: Sequence[str], sizes: NDArray[np.float64]) -> list[dict[str, Any]]:
-    """Mean and standard error by column of (n, d) sizes."""
+    """By column of (n, d) sizes the mean, and the standard error of its share in all, times the mean of all: that of a ratio of
+    means (Cochran 1977, 6.5), since one row moves the shares of all columns."""
     if not len(sizes):
         return []
-    mean, error = sizes.mean(axis=0), sizes.std(axis=0) / np.sqrt(len(sizes))
+    sizes = np.minimum(np.nan_to_num(sizes, posinf=LARGEST), LARGEST)
+    mean = sizes.mean(axis=0)
+    share = mean / mean.sum() if mean.sum() > 0 else mean
+    error = (sizes - share * sizes.sum(axis=1, keepdims=True)).std(axis=0) / np.sqrt(len(sizes))
     return [
         {"feature": name, "mean": float(one), "std_error": float(noise)}
         for name, one, noise in zip(features, mean, error, strict=True)
