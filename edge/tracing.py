@@ -7,6 +7,9 @@ from edge.middleware import PROBES
 from edge.request import STATE
 from edge.routing import PATTERN
 
+METHODS = frozenset({"CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+"""Any other is named `_OTHER`, by the semantic conventions: callers make up no names of spans."""
+
 
 class Traced:
     """The outermost layer, where traces are sent. Of the path only the pattern of its route is told."""
@@ -18,7 +21,8 @@ class Traced:
         if scope["type"] not in {"http", "websocket"} or scope["path"] in PROBES:
             await self.app(scope, receive, send)
             return
-        method = scope.get("method", "GET")
+        asked = scope.get("method", "GET")
+        method = asked if asked in METHODS else "_OTHER"
         parent = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"), None)
         with tracing.span(method, "server", {"http.request.method": method}, parent):
 

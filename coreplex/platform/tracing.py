@@ -5,6 +5,7 @@ is in none of them: names and ids, no values, no queries, no headers. How they a
 variables (`OTEL_SERVICE_NAME`, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_SAMPLER` and so on).
 """
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -39,17 +40,18 @@ def start(endpoint: str | None, part: str) -> None:
     about = Resource.create({"coreplex.part": part})
     if str(about.attributes["service.name"]).startswith("unknown_service"):  # nobody has named it
         about = about.merge(Resource({"service.name": NAME}))
-    _provider = TracerProvider(resource=about)
+    _provider = TracerProvider(resource=about, shutdown_on_exit=False)
     _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     _tracer = _provider.get_tracer(NAME)
 
 
 def stop() -> None:
-    """Send what there is left, and end; blocks for a moment."""
+    """Send what there is left, and end; blocks for a moment, however long the collector takes."""
     global _tracer, _provider
     if _provider is not None:
-        _provider.force_flush(FLUSH_MS)
-        _provider.shutdown()
+        ending = threading.Thread(target=_provider.shutdown, daemon=True)
+        ending.start()
+        ending.join(FLUSH_MS / 1000)
     _tracer = _provider = None
 
 
