@@ -56,9 +56,10 @@ async def _look(session: WriteSession, alert_id: UUID) -> None:
 
 
 def every(alert: Alert) -> timedelta:
-    """How long after a look the next one is. A metric is worked out anew by each: no more than ten times in its window."""
+    """How long after a look the next one is. A metric is worked out anew by each: no more than ten times in its window, and no
+    more than once a minute."""
     part = max(timedelta(seconds=alert.window_secs / PARTS), EVERY_LEAST)
-    return part if alert.kind is AlertKind.metric else min(part, EVERY_MOST)
+    return max(part, EVERY_MOST) if alert.kind is AlertKind.metric else min(part, EVERY_MOST)
 
 
 async def judge(session: WriteSession, alert: Alert, seen: Seen, moment: datetime) -> None:
@@ -87,18 +88,20 @@ async def _seen(session: ReadSession, alert: Alert, deployment: Deployment, mome
         return await _drift(session, alert, deployment, moment)
     if alert.kind is AlertKind.metric:
         return await metric_seen(session, alert, deployment)
-    traffic = await _traffic(session, alert, deployment, moment)
+    traffic, length = await _traffic(session, alert, deployment, moment)
     if alert.kind is AlertKind.no_traffic:
         began = deployment.deployed_at or deployment.created_at
         return _no_traffic(alert, traffic, served_whole=moment - began >= timedelta(seconds=alert.window_secs))
     if traffic.requests < alert.min_requests:
         return NOTHING
-    return _errors(alert, traffic) if alert.kind is AlertKind.error_rate else _latency(alert, traffic)
+    return (_errors if alert.kind is AlertKind.error_rate else _latency)(alert, traffic, length)
 
 
-async def _traffic(session: ReadSession, alert: Alert, deployment: Deployment, moment: datetime) -> Traffic:
+async def _traffic(session: ReadSession, alert: Alert, deployment: Deployment, moment: datetime) -> tuple[Traffic, timedelta]:
+    """What went on, and for how long: the window begins with a whole step of what is kept."""
     since = moment - timedelta(seconds=alert.window_secs)
-    return (await metrics(session, deployment, Period(since, moment + timedelta(minutes=1)))).whole
+    found = await metrics(session, deployment, Period(since, moment + timedelta(minutes=1)))
+    return found.whole, moment - found.period.since
 
 
 async def _drift(session: ReadSession, alert: Alert, deployment: Deployment, moment: datetime) -> Seen:
@@ -108,7 +111,7 @@ async def _drift(session: ReadSession, alert: Alert, deployment: Deployment, mom
     if watch.drifting_since is None:
         return Seen(watch.evidence, wrong=False)
     moved = [one["feature"] for one in watch.features if one["evidence"] > 0][:5] or [watch.features[0]["feature"]]
-    rows = (await _traffic(session, alert, deployment, moment)).rows
+    traffic, length = await _traffic(session, alert, deployment, moment)
     return Seen(
         watch.evidence,
         True,
@@ -121,7 +124,7 @@ async def _drift(session: ReadSession, alert: Alert, deployment: Deployment, mom
         Message(
             "waiting_drift",
             "About {rows:,} rows an hour are answered by a model that has not learned from data like these.",
-            rows=_an_hour(alert, rows),
+            rows=_an_hour(traffic.rows, length),
         ).then(await drift_loss(session, alert, deployment)),
     )
 
@@ -133,7 +136,7 @@ def _no_traffic(alert: Alert, traffic: Traffic, *, served_whole: bool) -> Seen:
     return Seen(0.0, True, Message("alert_no_traffic", "Nobody has asked it anything for {minutes:g} minutes.", minutes=minutes))
 
 
-def _errors(alert: Alert, traffic: Traffic) -> Seen:
+def _errors(alert: Alert, traffic: Traffic, length: timedelta) -> Seen:
     rate, limit = traffic.error_rate or 0.0, alert.threshold or 0.0
     if rate <= limit:
         return Seen(rate, wrong=False)
@@ -148,11 +151,11 @@ def _errors(alert: Alert, traffic: Traffic) -> Seen:
             rate=rate,
             limit=limit,
         ),
-        Message("waiting_errors", "About {requests:,} requests an hour fail.", requests=_an_hour(alert, traffic.errors)),
+        Message("waiting_errors", "About {requests:,} requests an hour fail.", requests=_an_hour(traffic.errors, length)),
     )
 
 
-def _latency(alert: Alert, traffic: Traffic) -> Seen:
+def _latency(alert: Alert, traffic: Traffic, length: timedelta) -> Seen:
     share, limit = alert.percentile or 0.95, alert.threshold or 0.0
     took = traffic.latency(share)
     if took is None or took <= limit:
@@ -169,9 +172,9 @@ def _latency(alert: Alert, traffic: Traffic) -> Seen:
             took=took,
             limit=limit,
         ),
-        Message("waiting_latency", "About {requests:,} requests an hour take longer.", requests=_an_hour(alert, slow)),
+        Message("waiting_latency", "About {requests:,} requests an hour take longer.", requests=_an_hour(slow, length)),
     )
 
 
-def _an_hour(alert: Alert, count: int) -> int:
-    return round(count * 3600 / alert.window_secs)
+def _an_hour(count: int, length: timedelta) -> int:
+    return round(count * timedelta(hours=1) / length)

@@ -95,7 +95,7 @@ async def current(session: ReadSession, deployment: Deployment, window: timedelt
     rows = sum((await answered.counts(session, asked, subject.layout)).values())
     outcomes = sum((await answered.outcomes(session, asked)).values())
     found = await summary(session, subject, asked, rows, outcomes, FEW_ROWS)
-    return Current(subject, rows, outcomes, found.whole, window)
+    return Current(subject, rows, outcomes, found.whole, moment - period.since)
 
 
 async def current_metric(

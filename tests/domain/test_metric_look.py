@@ -58,7 +58,7 @@ def test_of_an_unknown_loss_nothing_is_said() -> None:
     ("kind", "window_secs", "secs"),
     [
         (AlertKind.metric, 7 * 86400, 60480),
-        (AlertKind.metric, 60, 6),
+        (AlertKind.metric, 60, 60),
         (AlertKind.error_rate, 7 * 86400, 60),
         (AlertKind.drift, 20, 5),
     ],
