@@ -1,7 +1,7 @@
 """The job behind an explanation: rows of both periods are read of the log, and a child says why the metric changed."""
 
 import asyncio
-import tempfile
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +13,7 @@ from coreplex.engines.performance.answers import Logged
 from coreplex.errors.tree import Conflict, Message, NotFound
 from coreplex.job.context import JobContext
 from coreplex.job.table import Job
+from coreplex.job.work_folder import folder_of
 from coreplex.metric_change.table import MetricChange
 from coreplex.monitoring import answered, baseline
 from coreplex.monitoring.performance import Subject, subject_of
@@ -27,6 +28,9 @@ from coreplex.platform.storage import disk_errors
 EXPLAIN = child_task("coreplex.engines.metric_change.task:run")
 MOST_ROWS, LEAST_OUTCOMES = 5_000, 100
 """Of either period."""
+MOST_CELLS, MOST_CLASS_PAIRS, FEWEST = 2_000_000, 4_000_000, 200
+"""Of wide rows fewer are taken, and of estimates of many classes, for which a row counts once for each class: by either, no fewer
+than `FEWEST`."""
 TIME_LIMIT_SECS, MEMORY_BYTES = 600.0, 2 << 30
 
 
@@ -48,9 +52,14 @@ async def run(job: Job, context: JobContext) -> dict[str, Any] | None:
         asked = await _asked(session, job)
     if asked is None:
         return None
-    with disk_errors(), tempfile.TemporaryDirectory(dir=context.settings.data_dir) as folder:
-        request = await _request(context, asked, Path(folder))
-        found = storable(await _explained(context, request))
+    folder = folder_of(context.settings.data_dir, asked.change.id, context.token)
+    try:
+        with disk_errors():
+            await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True, mode=0o700)
+            request = await _request(context, asked, folder)
+            found = storable(await _explained(context, request))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     await context.save(lambda session: _store(session, asked, found))
     return {"metric_change_id": str(asked.change.id)}
 
@@ -71,16 +80,24 @@ async def _asked(session: ReadSession, job: Job) -> Asked | None:
     ]
     known = [sum((await answered.outcomes(session, side)).values()) for side in sides]
     basis = _basis(change.wanted_basis, subject, known)
-    rows = []
+    most, rows = most_rows(len(subject.layout.inputs), len(subject.judge.classes), basis), []
     for side, count in zip(sides, known, strict=True):
         if basis is Basis.realised:
-            rows.append(await answered.judged(session, side, count, MOST_ROWS, inputs=True))
+            rows.append(await answered.judged(session, side, count, most, inputs=True))
         else:
             every = sum((await answered.counts(session, side, None)).values())  # of the log: counts are kept by the minute
-            rows.append(await answered.sampled(session, side, every, MOST_ROWS, inputs=True))
+            rows.append(await answered.sampled(session, side, every, most, inputs=True))
     estimation = await baseline.estimation(session, subject.model.id) if basis is Basis.estimated else None
     bundle = await session.get_one(Artifact, subject.model.artifact_id)
     return Asked(change, deployment, subject, bundle, basis, (rows[0], rows[1]), estimation)
+
+
+def most_rows(columns: int, classes: int, basis: Basis) -> int:
+    """How many rows of either period are taken, 200 to 5,000: as many as there is memory for."""
+    most = min(MOST_ROWS, MOST_CELLS // max(columns, 1))
+    if basis is Basis.estimated:
+        most = min(most, MOST_CLASS_PAIRS // max(classes, 1) ** 2)
+    return max(most, FEWEST)
 
 
 def _basis(wanted: MetricBasis, subject: Subject, outcomes: Sequence[int]) -> Basis:

@@ -114,3 +114,51 @@ def test_a_metric_that_is_not_defined_has_no_causes(worlds: list[World]) -> None
     none = Answered(np.full((3, 2), 0.5), np.zeros(3, dtype=np.int64), np.zeros(3, dtype=np.int64))
     side = Side([{}, {}, {}], none)
     assert explain([], side, side, realised(measures.auc), worlds[0].answer) is None
+
+
+@pytest.mark.parametrize(
+    ("chosen", "own", "wanted"),
+    [
+        ([0, 0, 1, 1], 0.5, None),
+        ([0, 1, 1, 1], 0.5, 0.3),
+        ([0, 0, 0, 0], 0.5, math.inf),
+        ([1, 1, 1, 1], 0.5, 0.2),
+        ([0, 1, 0, 1], 0.5, None),
+    ],
+)
+def test_the_threshold_is_that_by_which_answers_were_decided(chosen: list[int], own: float, wanted: float | None) -> None:
+    """Where none was, the model's own: the last row of the table has two."""
+    from coreplex.engines.metric_change.task import threshold_of
+
+    second = np.array([0.2, 0.3, 0.6, 0.9])
+    assert threshold_of(Answered(np.column_stack([1 - second, second]), np.array(chosen)), own) == wanted
+
+
+def test_a_shift_of_labels_is_told_apart_from_many_columns() -> None:
+    """Of 60 columns only those that have moved most are tried by themselves."""
+    from coreplex.engines.metric_change import explain as module
+    from coreplex.engines.metric_change.causes import MOST_COMPARED, Change
+
+    tried = []
+
+    class Game:
+        def values(self, changes: list[Change]) -> np.ndarray:
+            tried.extend(changes)
+            return np.array([0.0, *(one.moved for one in changes)])
+
+    shifts = [Change(Cause.feature_shift, (f"c{number}",), moved=float(number)) for number in range(60)]
+    found = module._ranked(Game(), [*shifts, Change(Cause.label_shift)])  # type: ignore[arg-type]
+    assert len(tried) == MOST_COMPARED
+    assert [one.features for one in found[:5]] == [(f"c{number}",) for number in (59, 58, 57, 56, 55)]
+    assert [one.cause for one in found[5:]] == [Cause.label_shift, Cause.other_features]
+    assert len(found[-1].features) == 55
+
+
+def test_of_wide_rows_and_many_classes_fewer_are_taken() -> None:
+    from coreplex.metric_change.work import most_rows
+    from coreplex.monitoring.table import Basis
+
+    assert most_rows(20, 2, Basis.estimated) == most_rows(20, 100, Basis.realised) == 5_000
+    assert most_rows(2_000, 2, Basis.realised) == 1_000
+    assert most_rows(20, 100, Basis.estimated) == 400
+    assert most_rows(20_000, 1_000, Basis.estimated) == 200

@@ -43,6 +43,8 @@ class Change:
     margins: tuple[Margin, ...] = ()
     gone: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     values: dict[str, list[Any]] = field(default_factory=dict)
+    moved: float = 0.0
+    """How much a column has: its chi-square."""
 
     @property
     def replaces(self) -> bool:
@@ -73,10 +75,10 @@ def shifts(columns: Sequence[Column], replaceable: frozenset[str], draw: np.rand
 
 
 def _shift(column: Column, draw: np.random.Generator, *, replaces: bool) -> Change:
-    name = column.feature.name
+    name, far = column.feature.name, column.margin.misfit(np.ones(len(column.codes[0]))).statistic or 0.0
     if replaces:
-        return Change(Cause.feature_shift, (name,), values={name: moved(column, draw)})
-    return Change(Cause.feature_shift, (name,), (column.margin,))
+        return Change(Cause.feature_shift, (name,), values={name: moved(column, draw)}, moved=far)
+    return Change(Cause.feature_shift, (name,), (column.margin,), moved=far)
 
 
 def _is_new(column: Column) -> bool:

@@ -117,12 +117,16 @@ def _changes(
 
 
 def _ranked(game: "_Game", shifts: list[Change]) -> list[Change]:
-    """Those that do most by themselves, and the others together."""
+    """Those that do most by themselves, and the others together; of columns, those that have moved most are tried."""
     if len(shifts) <= MOST_FEATURES:
         return shifts
-    alone = [abs(game.values([one])[1] - game.values([])[0]) for one in shifts]
-    order = np.argsort(-np.nan_to_num(alone), kind="stable").tolist()
-    return [*(shifts[at] for at in order[:MOST_FEATURES]), causes.together([shifts[at] for at in order[MOST_FEATURES:]])]
+    labels = [one for one in shifts if one.cause is Cause.label_shift]
+    columns = sorted((one for one in shifts if one.cause is not Cause.label_shift), key=lambda one: -one.moved)
+    tried, nothing = columns[: causes.MOST_COMPARED], game.values([])[0]
+    alone = [abs(game.values([one])[1] - nothing) for one in tried]
+    ranked = [tried[at] for at in np.argsort(-np.nan_to_num(alone), kind="stable").tolist()] + columns[len(tried) :]
+    told = MOST_FEATURES - len(labels)
+    return [*ranked[:told], *labels, causes.together(ranked[told:])]
 
 
 class _Game:

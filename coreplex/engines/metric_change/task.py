@@ -5,6 +5,7 @@ python -m coreplex.engines.child coreplex.engines.metric_change.task:run
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,9 +51,13 @@ class _Model:
         estimation = request.get("estimation")
         self.estimation = None if estimation is None else Estimation.loads(Path(estimation).read_bytes())
 
-    def answer(self, rows: Sequence[Row]) -> Answered:
-        """What it says to n rows."""
-        return self.answered(rows, self.scorer.predict_rows(rows)[0])
+    def answer(self, rows: Sequence[Row], threshold: float | None = None) -> Answered:
+        """What it says to n rows; `threshold` in place of its own."""
+        return self.answered(rows, self.scorer.predict_rows(rows, threshold)[0])
+
+    def threshold(self, before: Answered) -> float | None:
+        """By which answers were decided, where that was not the model's own."""
+        return threshold_of(before, self.scorer.manifest.threshold) if len(self.scorer.classes) == 2 else None
 
     def answered(self, rows: Sequence[Row], outputs: Sequence[Mapping[str, Any]]) -> Answered:
         """What it has said to n rows, with what is to be expected of it where that can be told."""
@@ -90,7 +95,7 @@ def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
         replace(before, rows=first),
         replace(after, rows=second),
         worth,
-        model.answer,
+        partial(model.answer, threshold=model.threshold(before.answered)),
         replaceable=frozenset(model.scorer.features),
     )
     if found is None:
@@ -98,6 +103,13 @@ def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
             Message("metric_undefined_in_period", "{metric} is not defined on the rows of a period.", metric=request["metric"])
         )
     return _told(found, before, after) | {"unknown": unknown_before + unknown_after}
+
+
+def threshold_of(answered: Answered, own: float) -> float | None:
+    """The threshold by which two classes were told apart; None where it was the model's `own`, or not one for all rows."""
+    second, chosen = answered.p[:, 1], answered.predicted == 1
+    low, high = float(np.max(second[~chosen], initial=-np.inf)), float(np.min(second[chosen], initial=np.inf))
+    return high if low < high and not low < own <= high else None
 
 
 def _too_few(side: Side, model: _Model) -> Message:

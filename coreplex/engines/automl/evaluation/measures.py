@@ -74,7 +74,8 @@ def _hits(hit: NDArray[np.bool_], score: Array, w: Array) -> Hits:
         total, hits = _cumulated(w[:, order]), _cumulated(weight)
     first, last = (np.searchsorted(ordered, own, side=side) for side in ("left", "right"))
     own_first, own_last = (np.searchsorted(own, own, side=side) for side in ("left", "right"))
-    return Hits(weight, total[:, first], total[:, last], hits[:, own_first], hits[:, own_last], total[:, -1:], hits[:, -1:])
+    ends = total[:, -1:].copy(), hits[:, -1:].copy()  # a view would keep all that was cumulated
+    return Hits(weight, total[:, first], total[:, last], hits[:, own_first], hits[:, own_last], *ends)
 
 
 def _cumulated(w: Array) -> Array:
