@@ -68,7 +68,7 @@ async def drift(
 ) -> Watched:
     wanted, before = period(window, until, now()), None
     if baseline is DriftBaseline.window:
-        before = period(baseline_window or window, baseline_until or wanted.since, now(), "baseline_window")
+        before = period(baseline_window or window, baseline_until or wanted.since, now(), "baseline_window", "baseline_until")
     elif baseline_window is not None or baseline_until is not None:
         raise Invalid.field(Message("baseline_is_training", "says of a window, and the baseline is training"), "baseline")
     if not threshold > 0:

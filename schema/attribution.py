@@ -50,8 +50,12 @@ def _ndcg(of: Any) -> Any:
     )
 
 
-def _found(root: Attributions | Day) -> AttributionDrift:
+def _found(root: Attributions) -> AttributionDrift:
     return root.found
+
+
+def _itself(root: Day) -> Day:
+    return root
 
 
 @strawberry.type(description="A day of UTC.")
@@ -60,8 +64,8 @@ class AttributionDayReport:
     answered_count: Long = strawberry.field(description="Rows that were answered when it was looked at.")
     row_count: Long = strawberry.field(description="Rows that were drawn of them, 2,000 at most.")
     made_at: datetime = strawberry.field(description="When it was looked at.")
-    status: AttributionStatus = _status(_found)
-    ndcg: float | None = _ndcg(_found)
+    status: AttributionStatus = _status(_itself)
+    ndcg: float | None = _ndcg(_itself)
 
 
 def _features(root: strawberry.Parent[Any]) -> list[Any]:

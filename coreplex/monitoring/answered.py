@@ -25,6 +25,9 @@ _MARGIN = 1.1
 _OTHERS = 5
 """Of the drawn rows others may be of another arm, or of the model before: so many are looked at, at most, for one that counts."""
 
+MOST_BYTES = 32 << 20
+"""Of inputs that are read at once, as the database has them; of wider rows fewer come."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -68,7 +71,8 @@ _DRAWN = f"uuid_hash_extended(id, 0) & {_CHANCES - 1}"
 def _rows(known: bool) -> Any:
     """Drawn rows, with an outcome or whether or not there is one; the first by their hash where there are too many.
 
-    Each is looked up by the index: `LIMIT 1` keeps the planner from reading all rows of the period to join them.
+    Each is looked up by the index: `LIMIT 1` keeps the planner from reading all rows of the period to join them. `came`: how many
+    there were before those beyond `:most_bytes` of inputs were left out.
     """
     drawn = f"deployment_id = :deployment AND created_at >= :since AND created_at < :until AND {_DRAWN} < :chances"
     return text(
@@ -77,10 +81,17 @@ def _rows(known: bool) -> Any:
             SELECT id, created_at, {_DRAWN} AS place FROM inference_logs WHERE {LOGGED if known else "TRUE"} AND {drawn}
             {"AND outcome IS NOT NULL" if known else ""} ORDER BY place LIMIT :most_drawn
         )
-        SELECT {_bucket("drawn.created_at")} AS at, output, outcome, inputs FROM drawn CROSS JOIN LATERAL (
-            SELECT output::text, outcome::text, CASE WHEN :inputs THEN inputs::text END AS inputs FROM inference_logs l
-            WHERE {LOGGED} AND output IS NOT NULL AND l.created_at = drawn.created_at AND l.id = drawn.id LIMIT 1
-        ) AS found ORDER BY place, drawn.id LIMIT :most
+        , found AS (
+            SELECT place, drawn.id, drawn.created_at, output, outcome, inputs FROM drawn CROSS JOIN LATERAL (
+                SELECT output, outcome, CASE WHEN :inputs THEN inputs END AS inputs FROM inference_logs l
+                WHERE {LOGGED} AND output IS NOT NULL AND l.created_at = drawn.created_at AND l.id = drawn.id LIMIT 1
+            ) AS one ORDER BY place, drawn.id LIMIT :most
+        ), sized AS (
+            SELECT *, coalesce(sum(pg_column_size(inputs)) OVER (ORDER BY place, id ROWS UNBOUNDED PRECEDING), 0) AS bytes,
+                count(*) OVER () AS came FROM found
+        )
+        SELECT {_bucket("created_at")} AS at, output::text, outcome::text, inputs::text, came
+        FROM sized WHERE bytes <= :most_bytes ORDER BY place, id
         """  # noqa: S608 of our own
     )
 
@@ -121,7 +132,9 @@ async def _read(session: ReadSession, statement: Any, asked: Asked, count: int, 
     chances = min(_CHANCES, round(_CHANCES * _MARGIN * most / max(count, 1)))
     rows: Sequence[Any] = ()
     if most and count:
-        given = {**asked.given, "chances": chances, "most": most, "most_drawn": _OTHERS * most, "inputs": inputs}
-        rows = (await session.execute(statement, given)).all()
+        given = {**asked.given, "most": most, "most_drawn": _OTHERS * most, "inputs": inputs, "most_bytes": MOST_BYTES}
+        rows = (await session.execute(statement, {**given, "chances": chances})).all()
+        if chances < _CHANCES and (not rows or rows[0].came < min(most, count)):  # what was counted is not all in the log
+            rows = (await session.execute(statement, {**given, "chances": _CHANCES})).all()
     buckets = np.array([row[0] for row in rows], dtype=np.int64)
     return Logged(buckets, [row[1] for row in rows], [row[2] for row in rows], [row[3] for row in rows])

@@ -1,5 +1,6 @@
 """Whether a deployment's model answers by other columns than in training: the kept days of a window beside its training."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +10,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from coreplex.deployment.table import Deployment
-from coreplex.engines.drift.attribution import Attribution, AttributionDrift, compare
+from coreplex.engines.drift.attribution import Attribution, AttributionDrift, AttributionStatus, compare
 from coreplex.monitoring.attribution_days import DAY
 from coreplex.monitoring.period import Period, floor
 from coreplex.monitoring.table import AttributionBaseline, AttributionDay
@@ -24,7 +25,8 @@ class Day:
     answered_count: int
     row_count: int
     made_at: datetime
-    found: AttributionDrift
+    status: AttributionStatus
+    ndcg: float | None
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,17 @@ async def attribution_drift(session: ReadSession, deployment: Deployment, period
         col(AttributionDay.began_at) < whole.until,
     )
     rows = (await session.scalars(query.order_by(col(AttributionDay.began_at)))).all()
+    live, found, days = await asyncio.to_thread(_compared, baseline, rows)
+    return Attributions(deployment.model_id, whole, baseline.rows, live.rows, found, days)
+
+
+def _compared(baseline: Attribution, rows: Sequence[AttributionDay]) -> tuple[Attribution, AttributionDrift, list[Day]]:
+    """All days together, and each by itself."""
     parts = [Attribution.of(row.row_count, row.features) for row in rows]
     live = Attribution.joined(parts, [row.answered_count for row in rows]) if parts else NOTHING
-    days = [
-        Day(row.began_at, row.answered_count, row.row_count, row.made_at, compare(baseline, part))
-        for row, part in zip(rows, parts, strict=True)
-    ]
-    return Attributions(deployment.model_id, whole, baseline.rows, live.rows, compare(baseline, live), days)
+    return live, compare(baseline, live), [_day(baseline, row, part) for row, part in zip(rows, parts, strict=True)]
+
+
+def _day(baseline: Attribution, row: AttributionDay, part: Attribution) -> Day:
+    found = compare(baseline, part)
+    return Day(row.began_at, row.answered_count, row.row_count, row.made_at, found.status, found.ndcg)

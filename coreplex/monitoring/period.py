@@ -47,9 +47,7 @@ def length_of(said: str, name: str) -> timedelta:
     return length
 
 
-def period(
-    window: str, until: datetime | None, moment: datetime, name: str = "window", until_name: str = "until"
-) -> Period:
+def period(window: str, until: datetime | None, moment: datetime, name: str = "window", until_name: str = "until") -> Period:
     """The length of time before `until`, or before the end of the running minute. Raises Invalid."""
     end = min(until or moment, moment)
     if end == moment:

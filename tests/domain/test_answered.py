@@ -73,3 +73,23 @@ async def test_of_one_arm(database: Database) -> None:
     async with database.read() as session:
         assert sum((await answered.counts(session, asked, None)).values()) == ROWS // 10
         assert len(await answered.sampled(session, asked, ROWS, ROWS, inputs=False)) == ROWS // 10
+
+
+async def test_of_wide_rows_fewer_are_read(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as are below the bound, the first by their hash; what is read without inputs has none."""
+    asked = await asked_of(database)
+    async with database.read() as session:
+        whole = await answered.sampled(session, asked, ROWS, 400, inputs=True)
+        monkeypatch.setattr(answered, "MOST_BYTES", 2_000)
+        some = await answered.sampled(session, asked, ROWS, 400, inputs=True)
+        bare = await answered.sampled(session, asked, ROWS, 400, inputs=False)
+    assert 20 < len(some) < 200
+    assert list(some.inputs) == list(whole.inputs)[: len(some)]
+    assert len(bare) == len(whole)
+
+
+async def test_where_more_was_counted_than_the_log_has_all_of_it_is_read(database: Database) -> None:
+    asked = await asked_of(database)
+    async with database.read() as session:
+        found = await answered.sampled(session, asked, 1_000 * ROWS, 400, inputs=False)
+    assert len(found) == 400

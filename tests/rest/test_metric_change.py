@@ -124,6 +124,13 @@ def test_without_outcomes_the_estimate_is_explained_or_refused(lab: Lab) -> None
         ({"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}, "since"),
         ({"baseline_since": "9999-01-01T00:00:00Z"}, "baseline_since"),
         ({"until": "0001-01-02T00:00:00Z"}, "until"),
+        ({"until": "0001-01-01T00:00:00+14:00"}, "until"),
+        ({"since": "0001-01-01T00:00:00+14:00"}, "since"),
+        ({"since": "9999-12-31T23:59:59-14:00"}, "since"),
+        ({"baseline_since": "0001-01-01T00:00:00+14:00"}, "baseline_since"),
+        ({"baseline_until": "0001-01-01T00:00:00+14:00"}, "baseline_until"),
+        ({"baseline_until": "0001-01-01T01:00:00Z"}, "baseline_until"),
+        ({"baseline_until": "9999-12-31T23:59:59-14:00"}, "baseline_until"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_by_its_name(lab: Lab, said: dict[str, Any], key: str) -> None:

@@ -64,7 +64,14 @@ def test_rows_that_are_not_those_of_training_are_drift(project: Lab) -> None:
         ("metrics", {"window": "7d", "bucket": "1m"}, "bucket"),
         ("metrics", {"window": "3d", "bucket": "10m"}, "bucket"),
         ("metrics", {"until": "0001-01-01T00:00:00Z"}, "until"),
+        ("metrics", {"window": "10d", "until": "0001-01-11T12:00:00Z", "bucket": "5d"}, "until"),
+        ("performance", {"window": "10d", "until": "0001-01-11T12:00:00Z", "bucket": "5d"}, "until"),
+        *(
+            (what, {"window": "1d", "until": "0001-01-02T00:00:00+14:00"}, "until")
+            for what in ("metrics", "drift", "performance", "attribution-drift")
+        ),
         ("drift", {"threshold": "0"}, "threshold"),
+        ("drift", {"baseline": "window", "baseline_until": "0001-01-01T00:00:00+14:00"}, "baseline_until"),
         ("drift", {"baseline": "past"}, "baseline"),
         ("drift", {"baseline_window": "1h"}, "baseline"),
         ("drift", {"baseline": "window", "baseline_window": "1h 5m"}, "baseline_window"),

@@ -34,7 +34,7 @@ class Attribution:
 
     @classmethod
     def of(cls, rows: int, features: Sequence[Mapping[str, Any]]) -> "Attribution":
-        """Of what `coreplex.engines.explain.attribution` returns; of what JSON could not say there is null, which counts nothing."""
+        """Of what `coreplex.engines.explain.attribution` returns; null, which JSON has for what it cannot say, counts nothing."""
         return cls(rows, {one["feature"]: (float(one["mean"] or 0.0), float(one["std_error"] or 0.0)) for one in features})
 
     @classmethod

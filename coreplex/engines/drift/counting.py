@@ -4,7 +4,7 @@ A value is read as the model reads it, by the rules of the table's schema; whate
 a column of plain numbers or of known categories, is decided for all rows at once.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from types import NoneType
 from typing import Any
 
@@ -53,9 +53,12 @@ class RowCounter:
         """The rows with the layout's columns under their own names."""
         return [self._named(row) or row for row in rows]
 
-    def read(self, rows: Sequence[Row]) -> Iterator[tuple[Feature, Values | None, Places]]:
-        """Of each column the (n,) values of `named` rows, None of categories, and the (n,) places of their bins."""
+    def read(self, rows: Sequence[Row], wanted: Collection[str] | None = None) -> Iterator[tuple[Feature, Values | None, Places]]:
+        """Of each column, or those `wanted`, the (n,) values of `named` rows, None of categories, and the (n,) places of their
+        bins."""
         for part, read in self._inputs:
+            if wanted is not None and part.feature.name not in wanted:
+                continue
             raw = [row.get(part.feature.name, ABSENT) for row in rows]
             if isinstance(read, _Numbers):
                 values = read.values(raw)

@@ -17,6 +17,8 @@ from coreplex.engines.performance.realised import Figures, Judge, Rows
 from coreplex.engines.performance.slices import Slice, slices
 
 Text = str | None
+AT_ONCE = 200
+"""Rows whose inputs are objects of Python at the same time."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,15 @@ class _Columns:
 def _read(reader: RowCounter | None, rows: Logged, wanted: Collection[str]) -> _Columns:
     if reader is None or not wanted:
         return _Columns()
-    named = reader.named([_json(one) or {} for one in rows.inputs])
-    found = [one for one in reader.read(named) if one[0].name in wanted]
+    parts = [_read_some(reader, rows.inputs[at : at + AT_ONCE], wanted) for at in range(0, max(len(rows), 1), AT_ONCE)]
+    return _Columns(
+        {name: np.concatenate([one.values[name] for one in parts]) for name in parts[0].values},
+        {name: np.concatenate([one.places[name] for one in parts]) for name in parts[0].places},
+    )
+
+
+def _read_some(reader: RowCounter, inputs: Sequence[Text], wanted: Collection[str]) -> _Columns:
+    found = list(reader.read(reader.named([_json(one) or {} for one in inputs]), wanted))
     return _Columns(
         {feature.name: values_of(feature, values, places) for feature, values, places in found},
         {feature.name: places for feature, _, places in found},

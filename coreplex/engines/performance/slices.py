@@ -44,8 +44,8 @@ def _of_numbers(feature: Feature, bins: NumberBins) -> tuple[list[Slice], NDArra
     group = np.minimum(np.floor(MOST_RANGES * middle / max(counts.sum(), 1.0)), MOST_RANGES - 1).astype(np.int64)
     _, group = np.unique(group, return_inverse=True)
     cuts = [float(bins.edges[place]) for place in np.flatnonzero(np.diff(group))]
-    found = [_range(feature, low, high) for low, high in pairwise([None, *cuts, None])] if len(group) else []
-    of = np.concatenate([[0], group, [max(len(found) - 1, 0)], [len(found)]]).astype(np.int64)
+    found = [_range(feature, low, high) for low, high in pairwise([None, *cuts, None])]
+    of = np.concatenate([[0], group, [len(found) - 1], [len(found)]]).astype(np.int64)
     return [*found, Slice("missing")], of
 
 

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from coreplex.engines.drift import layout as layouts
+from coreplex.engines.drift.bins import NumberBins
 from coreplex.engines.drift.counting import RowCounter
 from coreplex.engines.estimation import error_model
 from coreplex.engines.estimation.baseline import Estimation
@@ -100,6 +101,14 @@ def test_every_place_of_a_column_is_in_one_slice(rows: int) -> None:
     ranges = [one for one in slices(layouts.of_table(frame, COLUMNS)[0])[0] if one.label != "missing"]
     assert (ranges[0].lower, ranges[-1].upper) == (None, None)
     assert all(one.upper == other.lower for one, other in pairwise(ranges))
+
+
+def test_what_comes_in_a_column_that_training_had_nothing_of_is_not_missing() -> None:
+    frame = table(5).with_columns(pl.lit(None, dtype=pl.Float64).alias("x"))
+    feature = next(one for one in layouts.of_table(frame, COLUMNS) if one.name == "x")
+    found, of = slices(feature)
+    assert isinstance(feature.bins, NumberBins)
+    assert [found[of[place]].label for place in feature.bins.place(np.array([1.0, np.nan]))] == ["all values", "missing"]
 
 
 def test_of_very_many_rows_and_columns_some_are_learned_from() -> None:
