@@ -63,6 +63,8 @@ class Storm:
     plan: Plan
     random: random.Random
     over: bool = False
+    working: int = 0
+    """Clients that are not through yet."""
     acknowledged: asyncio.Event = field(default_factory=asyncio.Event)
     happened: Counter[str] = field(default_factory=Counter)
 
@@ -75,6 +77,9 @@ class Storm:
             await asyncio.to_thread(self._strike, fault)
             self.happened[fault] += 1
         self.over = True
+        while self.working:  # on the last things they make, of which the web process may kill itself, too
+            self.raise_the_dead()
+            await asyncio.sleep(0.2)
 
     async def _progress(self) -> None:
         """Until something was acknowledged since the last fault: nothing is gained by killing what is not up again."""
@@ -119,6 +124,13 @@ class Client:
     attempts: int = 0
 
     async def work(self) -> None:
+        self.storm.working += 1
+        try:
+            await self._work()
+        finally:
+            self.storm.working -= 1
+
+    async def _work(self) -> None:
         number, versions = 0, []
         while not self.storm.over:
             number += 1
