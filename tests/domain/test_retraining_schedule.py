@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from cronsim import CronSimError
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from coreplex.errors.tree import Invalid
@@ -88,12 +88,24 @@ def expressions(draw: st.DrawFn) -> str:
     return f"{draw(term(0, 59))} {hours} {days} {months} {weekdays}"
 
 
+def _is_readable(expression: str, zone: str, moment: datetime) -> bool:
+    """The 30th of February is no day: such a schedule is refused when it is set."""
+    try:
+        upcoming(expression, zone, moment, 1)
+    except CronSimError:
+        with pytest.raises(Invalid):
+            check(expression, zone, moment)
+        return False
+    return True
+
+
 @settings(max_examples=80, deadline=None)
 @given(expressions(), st.sampled_from(sorted(CHANGES)), st.integers(0, 1), st.integers(0, 40 * 60))
 def test_the_moments_are_those_a_clock_on_the_wall_shows(expression: str, zone: str, change: int, late: int) -> None:
     """`late`: minutes into the days around a change, so that the hour that comes twice is begun in, too."""
     start = datetime.fromisoformat(f"{CHANGES[zone][change]}:00:00+00:00")
     end = start + timedelta(hours=44)
+    assume(_is_readable(expression, zone, start))
     wanted = [moment for moment in walked(expression, zone, start, end) if moment > start + late * MINUTE]
     found = upcoming(expression, zone, start + late * MINUTE, 500)
     assert [moment for moment in found if moment < end] == wanted[:500]
@@ -150,3 +162,7 @@ def test_what_is_no_schedule_is_refused_by_its_key(expression: str, zone: str, f
 def test_whatever_is_written_there_is_a_schedule_or_is_refused(expression: str) -> None:
     with suppress(CronSimError):
         upcoming(expression, "Europe/Berlin", datetime(2026, 1, 1, tzinfo=UTC), 3)
+
+
+def test_a_day_no_month_has_is_refused() -> None:
+    assert not _is_readable("* * 30/2 2/15 *", "Africa/Cairo", datetime(2026, 4, 23, 12, tzinfo=UTC))
