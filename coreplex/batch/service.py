@@ -99,11 +99,7 @@ def _no_result(batch: PredictionBatch) -> Message:
 async def delete_one(session: WriteSession, grant: Grant, wanted: DeleteBatch) -> tuple[UUID, UUID]:
     """Remove a batch with its files, ending it first where it runs; its id, and that of its project."""
     batch = await open_row(session, grant, PredictionBatch, wanted.batch_id, NOUN)
-    running = await session.get(Job, batch.job_id) if batch.job_id is not None and not batch.status.final else None
-    if running is not None:
-        await job.request_cancel(session, running)
-    # After the job, as its worker does; somebody else may have deleted the batch until then.
-    if await session.get(PredictionBatch, batch.id, populate_existing=True, with_for_update=True) is None:
+    if not await job.end_and_hold(session, batch):
         raise NotFound.of(NOUN)
     message = f"The batch of predictions of “{batch.filename}” was deleted."
     await event.audit(session, grant.user_id, batch, "prediction_batch.deleted", message)

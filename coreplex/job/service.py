@@ -234,6 +234,16 @@ async def request_cancel(session: WriteSession, job: Job) -> bool:
     return await _request(session, job, "cancel_requested_at")
 
 
+async def end_and_hold(session: WriteSession, row: FollowsJob) -> bool:
+    """Order the end of the job that a row follows, and hold the row, after the job, as its worker does. False when somebody has
+    deleted the row meanwhile."""
+    running = await session.get(Job, row.job_id) if row.job_id is not None and not row.status.final else None
+    if running is not None:
+        await request_cancel(session, running)
+    followed: Any = row
+    return await session.get(type(row), followed.id, populate_existing=True, with_for_update=True) is not None
+
+
 async def request_stop(session: WriteSession, job: Job) -> bool:
     """Order to end the search and keep the best; a queued job, having none, is cancelled. False when it has ended already."""
     return await _request(session, job, "stop_requested_at")

@@ -140,10 +140,7 @@ def _utc(moment: datetime, name: str) -> datetime:
 async def delete_one(session: WriteSession, grant: Grant, wanted: DeleteMetricChange) -> tuple[UUID, UUID]:
     """Remove an explanation, ending it first where it runs; its id, and that of its project."""
     change = await open_row(session, grant, MetricChange, wanted.metric_change_id, NOUN)
-    running = await session.get(Job, change.job_id) if change.job_id is not None and not change.status.final else None
-    if running is not None:
-        await job.request_cancel(session, running)
-    if await session.get(MetricChange, change.id, populate_existing=True, with_for_update=True) is None:
+    if not await job.end_and_hold(session, change):
         raise NotFound.of(NOUN)
     await event.audit(session, grant.user_id, change, "metric_change.deleted", f"Why {change.metric} changed was deleted.")
     await session.delete(change)

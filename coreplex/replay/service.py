@@ -153,11 +153,7 @@ async def _as_before(session: ReadSession, deployment: Deployment, model: Model)
 async def delete(session: WriteSession, grant: Grant, wanted: DeleteReplay) -> tuple[UUID, UUID]:
     """Remove a replay, ending it first where it runs; its id, and that of its project."""
     replay = await open_row(session, grant, Replay, wanted.replay_id, NOUN)
-    running = await session.get(Job, replay.job_id) if replay.job_id is not None and not replay.status.final else None
-    if running is not None:
-        await job.request_cancel(session, running)
-    # After the job, as its worker does; somebody else may have deleted the replay until then.
-    if await session.get(Replay, replay.id, populate_existing=True, with_for_update=True) is None:
+    if not await job.end_and_hold(session, replay):
         raise NotFound.of(NOUN)
     await event.audit(session, grant.user_id, replay, "replay.deleted", f"The replay of “{replay.model_name}” was deleted.")
     await session.delete(replay)
