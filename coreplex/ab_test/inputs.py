@@ -5,8 +5,8 @@ from pydantic import BaseModel, Field, model_validator
 from coreplex.ab_test.table import AbTestGoal, AbTestMethod, AbTestMetric
 from coreplex.errors.tree import Message, WrongValue
 from coreplex.outcome.inputs import MOST, Outcome
-from coreplex.platform.document import JSON, JSONObject
-from coreplex.platform.inputs import Description, Identifier, Name
+from coreplex.platform.document import JSON
+from coreplex.platform.inputs import Description, Identifier, Name, OptionalObject, no_options
 from coreplex.serving.inputs import AS_ROWS, OPTIONS, ROWS
 
 ONE_TEST = Field(description="The test.")
@@ -110,8 +110,8 @@ class DeleteAbTest(BaseModel):
 class PredictAbTest(BaseModel):
     ab_test_id: Identifier = ONE_TEST
     inputs: JSON = Field(description=ROWS, json_schema_extra=AS_ROWS)
-    options: JSONObject = Field(
-        default_factory=lambda: JSONObject({}),
+    options: OptionalObject = Field(
+        default_factory=no_options,
         description="As of `predict`; `keys`: one a row, by which the side that answers is chosen.",
         json_schema_extra=OPTIONS,
     )

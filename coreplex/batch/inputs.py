@@ -3,8 +3,7 @@
 from pydantic import BaseModel, Field, model_validator
 
 from coreplex.errors.tree import Message, WrongValue
-from coreplex.platform.document import JSONObject
-from coreplex.platform.inputs import Description, Identifier, Name
+from coreplex.platform.inputs import Description, Identifier, Name, OptionalObject, no_options
 from coreplex.serving.inputs import OPTIONS
 
 NEEDS_MODEL = Message("batch_needs_model", "name either a model_id or a deployment_id: what is to predict")
@@ -19,8 +18,8 @@ class CreateBatch(BaseModel):
     upload_id: Identifier | None = Field(
         None, description="Or a CSV or Parquet file sent to `POST /api/uploads`, which becomes no dataset."
     )
-    options: JSONObject = Field(
-        default_factory=lambda: JSONObject({}),
+    options: OptionalObject = Field(
+        default_factory=no_options,
         description="As of `predict`: `threshold`; `interval`: the probability, 0.9 for example; `strict`: true refuses odd "
         "rows, each by its `prediction_error`, and a table whose columns are not the model's.",
         json_schema_extra=OPTIONS,

@@ -7,8 +7,8 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo, field_va
 from coreplex.deployment.rollout_inputs import OVERRIDE, RequireReplay
 from coreplex.deployment.table import Stage, Strategy
 from coreplex.errors.tree import Message, WrongValue
-from coreplex.platform.document import MOST_KEPT, JSONObject, kept
-from coreplex.platform.inputs import Description, Identifier, Name
+from coreplex.platform.document import MOST_KEPT, kept
+from coreplex.platform.inputs import Description, Identifier, Name, OptionalObject, no_options
 from coreplex.platform.not_yet import not_yet
 
 FROM_CONFIG = (
@@ -63,9 +63,7 @@ class CreateDeployment(BaseModel):
     stage: Stage = Field(description=STAGE)
     traffic_percent: int | None = Field(None, ge=1, le=100, description=TRAFFIC)
     strategy: Strategy | None = Field(None, description="How rows reach it in production; `direct` when nothing is said.")
-    config: JSONObject = Field(
-        default_factory=lambda: JSONObject({}), description=f"Kept as it is; may hold the other fields. {MOST}"
-    )
+    config: OptionalObject = Field(default_factory=no_options, description=f"Kept as it is; may hold the other fields. {MOST}")
     log_days: int | None = Field(None, ge=0, le=MOST_LOG_DAYS, description=LOG_DAYS)
     privacy_policy_id: Identifier | None = Field(None, max_length=64, description=POLICY)
     privacy_anonymize_logs: bool | None = not_yet(False, ANONYMIZE_LOGS)

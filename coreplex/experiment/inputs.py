@@ -7,8 +7,8 @@ from pydantic import BaseModel, Field, StringConstraints, field_validator
 from coreplex.engines.automl.options.config import AutoMLConfig, described_options, described_presets
 from coreplex.engines.automl.options.engine_registry import ENGINES
 from coreplex.experiment.table import ExecutionMode, ProblemType
-from coreplex.platform.document import MOST_KEPT, JSONObject, kept
-from coreplex.platform.inputs import Force, Identifier, Name
+from coreplex.platform.document import MOST_KEPT, kept
+from coreplex.platform.inputs import Force, Identifier, Name, OptionalObject, no_options
 
 
 class CreateExperiment(BaseModel):
@@ -17,8 +17,8 @@ class CreateExperiment(BaseModel):
     name: Name = Field(description="Name, 1 to 200 characters.")
     target_column: Annotated[str, StringConstraints(min_length=1, max_length=300)] = Field(description="The column to predict.")
     problem_type: ProblemType = Field(description="Whether a class or a number is predicted.")
-    config: JSONObject = Field(
-        default_factory=lambda: JSONObject({}),
+    config: OptionalObject = Field(
+        default_factory=no_options,
         description="Options of the search, with their defaults; others are ignored with a warning: "
         + described_options()
         + ". A `preset` "

@@ -1,10 +1,17 @@
 """Inputs that many concepts take, and types of text fields that many have."""
 
-from typing import Annotated, NewType
+from collections.abc import Callable
+from typing import Annotated, Any, NewType
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from coreplex.errors.tree import Message, WrongValue
+from coreplex.platform.document import JSONObject
+
+
+def null_as(default: Callable[[], Any]) -> BeforeValidator:
+    """Of what may be left out null says the same."""
+    return BeforeValidator(lambda value: default() if value is None else value)
 
 
 def storable(text: str) -> str:
@@ -28,6 +35,14 @@ Identifier = NewType("Identifier", str)
 """An identifier in an input: a plain text, which the contract shows as what it is."""
 Long = NewType("Long", int)
 """A whole number beyond 32 bits; the contract has a scalar for it."""
+
+
+def no_options() -> JSONObject:
+    return JSONObject({})
+
+
+OptionalObject = Annotated[JSONObject, null_as(no_options)]
+"""Options of which none need be given."""
 
 
 Force = Annotated[

@@ -6,8 +6,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic.config import JsonDict
 
 from coreplex.errors.tree import Message, WrongValue
-from coreplex.platform.document import JSON, JSONObject
-from coreplex.platform.inputs import Identifier
+from coreplex.platform.document import JSON
+from coreplex.platform.inputs import Identifier, OptionalObject, no_options
 
 USUAL_FEATURES = 5
 MOST_OF_KEY = 300
@@ -84,7 +84,7 @@ ROWS = "One row (an object of feature values) or a list of at most 10,000 rows; 
 
 def _options() -> Any:
     return Field(
-        default_factory=lambda: JSONObject({}),
+        default_factory=no_options,
         description="`explain`: `{top_k}`, that many features; `threshold`; `interval`: the probability, 0.9 for example; "
         "`strict`: true refuses odd rows; `keys`: one a row, by which a canary chooses who answers it.",
         json_schema_extra=OPTIONS,
@@ -94,10 +94,10 @@ def _options() -> Any:
 class PredictModel(BaseModel):
     model_id: Identifier = Field(description="The model.")
     inputs: JSON = Field(description=ROWS, json_schema_extra=AS_ROWS)
-    options: JSONObject = _options()
+    options: OptionalObject = _options()
 
 
 class Predict(BaseModel):
     deployment_id: Identifier = Field(description="The deployment.")
     inputs: JSON = Field(description=ROWS, json_schema_extra=AS_ROWS)
-    options: JSONObject = _options()
+    options: OptionalObject = _options()

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
 from coreplex.errors.nearest import hint, none_of
 from coreplex.errors.tree import Message, WrongValue
-from coreplex.platform.inputs import Description, Identifier
+from coreplex.platform.inputs import Description, Identifier, null_as
 from coreplex.platform.public_address import MAX_URL, target_of
 from coreplex.webhook.event_types import MAX_TYPE, choices
 
@@ -44,7 +44,7 @@ class CreateWebhook(BaseModel):
     project_id: Identifier = Field(description="The project.")
     url: Url = Field(description=URL)
     description: Description = Field("", description="What it is for, at most 10,000 characters.")
-    event_types: EventTypes = Field(default_factory=list, description=TYPES)
+    event_types: Annotated[EventTypes, null_as(list)] = Field(default_factory=list, description=TYPES)
     is_enabled: bool = Field(True, description="Whether events are sent to it.")
 
 

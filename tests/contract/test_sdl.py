@@ -11,9 +11,11 @@ from graphql import (
     GraphQLObjectType,
     GraphQLScalarType,
     is_abstract_type,
+    is_non_null_type,
     is_specified_directive,
     is_specified_scalar_type,
 )
+from pydantic import BaseModel, ValidationError
 
 from coreplex.errors.tree import DomainError
 from schema.door.http import GraphQLDoor
@@ -191,3 +193,25 @@ def test_inputs_have_no_field_of_the_server() -> None:
     for kind in TYPES:
         if isinstance(kind, GraphQLInputObjectType) and not kind.name.endswith("Filter"):
             assert not {"ownerId", "userId", "createdAt", "updatedAt", "passwordHash"} & set(kind.fields), kind.name
+
+
+def test_of_what_may_be_left_out_null_says_the_same() -> None:
+    """Every field of an input that takes null takes it; whether the input is whole is another question."""
+    told, seen = [], 0
+    for kind in (one for one in TYPES if isinstance(one, GraphQLInputObjectType)):
+        model = kind.extensions["strawberry-definition"].origin
+        for name, field in kind.fields.items():
+            if not is_non_null_type(field.type) and issubclass(model, BaseModel):
+                python_name, seen = field.extensions["strawberry-definition"].python_name, seen + 1
+                told += [f"{kind.name}.{name}" for place in _refused(model, {python_name: None}) if place[:1] == (python_name,)]
+    assert told == []
+    assert seen > 300
+
+
+def _refused(model: type[BaseModel], data: dict[str, Any]) -> list[tuple[int | str, ...]]:
+    """Where a model complains of what it is made of."""
+    try:
+        model.model_validate(data, by_alias=False, by_name=True)
+    except ValidationError as error:
+        return [one["loc"] for one in error.errors()]
+    return []
