@@ -23,7 +23,7 @@ from rest_compat import columns
 from rest_compat.endpoint import Endpoint
 from rest_compat.stored import operations
 from rest_compat.unknown import parameters, with_warnings
-from rest_compat.variables import Binder, Bound
+from rest_compat.variables import Binder, Bound, binder_of
 from schema import execution
 from schema.errors import domain_error
 from schema.execution import Operation, open_context
@@ -54,7 +54,7 @@ class Row:
         self.services = services
         self.endpoint = endpoint
         self.operation = operations()[endpoint.operation]
-        self.binder = Binder(endpoint, self.operation)
+        self.binder = binder_of(endpoint)
         self.takes_rows = endpoint.many_rows or Category.predictions in self.operation.charges
         self.large = LargeBodies.of(services)
 

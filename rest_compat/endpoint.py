@@ -44,7 +44,7 @@ class File:
     """The refusal of a file beyond that limit."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Endpoint:
     """A documented endpoint: method and path, the stored operation that is its meaning, and how the two fit together.
 

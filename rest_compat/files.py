@@ -26,7 +26,7 @@ from rest_compat.columns import no_json
 from rest_compat.endpoint import Endpoint, Kind
 from rest_compat.stored import operations
 from rest_compat.table import rows_of
-from rest_compat.variables import Binder
+from rest_compat.variables import binder_of
 
 FORM_OVERHEAD = 2 << 20
 """What a form may add to its file: boundaries, headers and the text fields."""
@@ -88,7 +88,7 @@ class Upload(Receiver):
         self.file = endpoint.file
         self.limit, self.too_large = getattr(services.settings, self.file.limit), self.file.too_large
         self.target = operations()[self.file.target]
-        self.binder = Binder(endpoint, self.operation)
+        self.binder = binder_of(endpoint)
         self.by_id = Row(services, endpoint)
 
     async def answer(self, request: Request) -> Response:
@@ -147,7 +147,7 @@ class Download:
         self.services = services
         self.endpoint = endpoint
         self.operation = operations()[endpoint.operation]
-        self.binder = Binder(endpoint, self.operation)
+        self.binder = binder_of(endpoint)
 
     async def answer(self, request: Request) -> Response:
         context = await admit(self.services, request, self.operation)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, NamedTuple
 
 from graphql import (
@@ -25,10 +26,10 @@ from coreplex.errors.nearest import hint, nearest
 from coreplex.errors.tree import FieldError, Invalid, Message
 from coreplex.platform.page import MAX_PAGE, between
 from rest_compat.endpoint import Endpoint
-from rest_compat.stored import snake
+from rest_compat.stored import operations, snake
 from rest_compat.words import one_of
 from schema.errors import without_values
-from schema.execution import STORED, Coerced, Operation
+from schema.execution import STORED, Coerced
 
 PAGE_INTO = {
     "limit": "first",
@@ -51,12 +52,18 @@ class Bound(NamedTuple):
     coerced: Coerced
 
 
+@cache
+def binder_of(endpoint: Endpoint) -> "Binder":
+    """The one of an endpoint."""
+    return Binder(endpoint)
+
+
 class Binder:
     """Turns one endpoint's requests into variables of its operation."""
 
-    def __init__(self, endpoint: Endpoint, operation: Operation) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self.operation = operation
+        self.operation = operation = operations()[endpoint.operation]
         self.types = {d.variable.name.value: _type_of(d) for d in operation.definition.variable_definitions or ()}
         self.required = {
             d.variable.name.value

@@ -19,7 +19,7 @@ from rest_compat.openapi.input_schema import input_schema
 from rest_compat.openapi.names import ALONE, NAMED, title
 from rest_compat.response_schema import require, schema_of, typed_result
 from rest_compat.stored import operations
-from rest_compat.variables import Binder
+from rest_compat.variables import binder_of
 from schema.execution import STORED, Operation
 
 PAGED = {
@@ -39,7 +39,7 @@ class Described:
         self.endpoint, self.tag, self.file = endpoint, tag, endpoint.file
         self.name = endpoint.name or endpoint.operation
         self.operation = operations()[endpoint.operation]
-        self.binder = Binder(endpoint, self.operation)
+        self.binder = binder_of(endpoint)
 
     def as_dict(self) -> dict[str, Any]:
         permission = next((p for _, p in self.operation.root_fields if p is not None), None)

@@ -26,7 +26,7 @@ from rest_compat.endpoint import Endpoint, Kind
 from rest_compat.endpoints import dataset
 from rest_compat.stored import operations
 from rest_compat.table import TABLE, rows_of
-from rest_compat.variables import Binder
+from rest_compat.variables import binder_of
 from schema.execution import ROOTS, permission_of
 from tests.factories.account import PASSWORD
 from tests.factories.world import ROW, TARGET, content
@@ -319,7 +319,7 @@ class RestSample:
         (self.field, permission), *_ = self.operation.root_fields
         assert permission is not None
         self.permission = permission
-        binder = Binder(row, self.operation)
+        binder = binder_of(row)
         variables = self._variables()
         self.values = {
             name: value
@@ -340,7 +340,7 @@ class RestSample:
         } | OTHERWISE.get(self.row.path, {})
 
     def call(self) -> Call:
-        path_names = Binder(self.row, self.operation).path_names
+        path_names = binder_of(self.row).path_names
         kinds = tuple(kinds_in(self.values))
 
         async def send(client: AsyncClient, ids: Mapping[str, str], headers: Mapping[str, str]) -> Response:

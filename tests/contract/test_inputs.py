@@ -18,7 +18,7 @@ from coreplex.platform.database import Database
 from coreplex.platform.settings import Settings
 from rest_compat.endpoint import Endpoint, Kind
 from rest_compat.table import TABLE, rows_of
-from rest_compat.variables import Binder
+from rest_compat.variables import binder_of
 from tests.contract.samples import SAMPLES, RestSample, filled, graphql_call, root_fields
 from tests.factories.account import browser, serving
 from tests.factories.snapshot import Snapshot, snapshot
@@ -72,7 +72,7 @@ def rest_requests(draw: st.DrawFn) -> tuple[Endpoint, dict[str, Any]]:
     """A row and values for some of its names; for no name it does not know, since those are ignored."""
     row = draw(st.sampled_from([*TABLE, *rows_of(Kind.download)]))
     sample = RestSample(row)
-    binder = Binder(row, sample.operation)
+    binder = binder_of(row)
     values = {name: draw(value_of(name, good)) for name, good in sample.values.items()}
     others = [name for name in (*binder.params, *row.body) if name not in values]
     for name in draw(st.sets(st.sampled_from(others), max_size=3)) if others else ():
@@ -135,7 +135,7 @@ class Target:
 
     async def rest(self, row: Endpoint, values: dict[str, Any]) -> None:
         values = filled(values, await self.ids(values))
-        path_names = Binder(row, RestSample(row).operation).path_names
+        path_names = binder_of(row).path_names
         path = row.path.format(**{name: quote(str(values[name]).encode(errors="replace"), safe="") or "-" for name in path_names})
         rest = {name: value for name, value in values.items() if name not in path_names}
         session = RestSample(row).permission.session_only
@@ -202,7 +202,7 @@ async def test_bodies_that_are_no_object(target: Target, raw: bytes) -> None:
     headers = {**target.world.headers("owner"), "Content-Type": "application/json"}
     for row in TABLE:
         if row.method != "GET" and row.body and not row.body_optional:
-            path = row.path.format(**{name: uuid4() for name in Binder(row, RestSample(row).operation).path_names})
+            path = row.path.format(**{name: uuid4() for name in binder_of(row).path_names})
             response = await target.client.request(row.method, path, content=raw, headers=headers)
             assert response.status_code in {403, 404, 422}, (row.path, response.text)
 

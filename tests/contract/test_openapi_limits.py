@@ -13,7 +13,7 @@ from coreplex.platform.settings import Settings
 from rest_compat.endpoint import Endpoint
 from rest_compat.openapi.document import inlined
 from rest_compat.table import TABLE
-from rest_compat.variables import Binder
+from rest_compat.variables import binder_of
 from tests.contract.samples import RestSample, filled
 from tests.factories.account import browser, serving
 from tests.factories.world import ROW, World, world
@@ -116,7 +116,7 @@ class Doors:
         upload = await self.world.stage("owner") if "<upload>" in str(sample.values) else ""
         ids = {**self.world.ids, "upload": upload, "api_key": str(self.world.key_rows["owner"].id)}
         values = put(filled(sample.values, ids if known else dict.fromkeys(ids, str(uuid4()))), path, value)
-        path_names = Binder(row, sample.operation).path_names
+        path_names = binder_of(row).path_names
         address = row.path.format(**{name: values.pop(name) for name in path_names})
         headers = self.world.headers("session" if sample.permission.session_only else "owner")
         if row.method in {"GET", "DELETE"}:

@@ -19,9 +19,8 @@ from coreplex.platform.clock import now
 from coreplex.platform.permissions import Scope
 from coreplex.platform.settings import Settings
 from coreplex.platform.smtp import server_of
-from rest_compat.stored import operations
 from rest_compat.table import TABLE
-from rest_compat.variables import Binder
+from rest_compat.variables import binder_of
 from schema.errors import from_validation
 
 
@@ -160,7 +159,7 @@ def test_a_complaint_about_the_whole_has_a_place_and_no_colon_before_it() -> Non
         Whole()
     wrong = from_validation(caught.value)
     assert wrong.message == "does not fit together"
-    binder = Binder(next(row for row in TABLE if row.operation == "CreateApiKey"), operations()["CreateApiKey"])
+    binder = binder_of(next(row for row in TABLE if row.operation == "CreateApiKey"))
     placed = binder.placed(wrong)
     assert (placed.errors[0].loc, placed.message) == (("body",), "does not fit together")
 
