@@ -4,6 +4,7 @@ from coreplex.batch.service import follow
 from coreplex.batch.table import PREDICT_BATCH
 from coreplex.job.kinds import JobKind, Queue, declare
 from coreplex.platform.deferred_import import later
+from coreplex.webhook.ends import declare_ends
 
 declare(
     JobKind(
@@ -16,3 +17,4 @@ declare(
         description="Predicts the rows of a file or a dataset version.",
     )
 )
+declare_ends("prediction_batch", "A batch of predictions")

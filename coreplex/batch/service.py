@@ -23,6 +23,7 @@ from coreplex.platform.page import Order, Search
 from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
 from coreplex.platform.prepared import behind
+from coreplex.webhook.ends import tell_end
 
 NOUN = "Batch"
 DOCUMENTS = ("result_schema",)
@@ -125,8 +126,8 @@ async def follow(session: WriteSession, row: Job) -> None:
         await session.flush()
         await session.delete(artifact)
         await enqueue_removal(session, "prediction_batch", batch.id, prefix=f"{batch.folder}/input")
-    if row.status.final and row.status is not JobStatus.cancelled:
-        await event.audit(session, None, batch, f"prediction_batch.{row.status}", _outcome(batch))
+    if row.status.final:
+        await tell_end(session, batch, "prediction_batch", _outcome(batch), {"model_id": batch.model_id})
 
 
 def _outcome(batch: PredictionBatch) -> str:

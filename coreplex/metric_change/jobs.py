@@ -3,6 +3,7 @@
 from coreplex.job.kinds import JobKind, Queue, declare
 from coreplex.metric_change.table import EXPLAIN
 from coreplex.platform.deferred_import import later
+from coreplex.webhook.ends import declare_ends
 
 follow = later("coreplex.metric_change.service:follow")
 
@@ -17,3 +18,4 @@ declare(
         description="Explains why a metric of a deployment changed between two periods.",
     )
 )
+declare_ends("metric_change", "The explanation of a metric that changed")

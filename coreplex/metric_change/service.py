@@ -27,6 +27,7 @@ from coreplex.platform.page import Order, Search
 from coreplex.platform.paging import Listing
 from coreplex.platform.permissions import Grant
 from coreplex.platform.settings import Settings
+from coreplex.webhook.ends import tell_end
 
 NOUN = "Metric change"
 TOO_MANY = "Delete explanations that are not needed"
@@ -153,8 +154,9 @@ async def follow(session: WriteSession, row: Job) -> None:
     if change is None or change.job_id != row.id:
         return
     change.enter(row.status, row.error)
-    if row.status.final and row.status is not JobStatus.cancelled:
-        await event.audit(session, None, change, f"metric_change.{row.status}", _outcome(change))
+    if row.status.final:
+        data = {"metric": change.metric, "deployment_id": change.deployment_id}
+        await tell_end(session, change, "metric_change", _outcome(change), data)
 
 
 def _outcome(change: MetricChange) -> str:

@@ -3,6 +3,7 @@
 from coreplex.job.kinds import JobKind, Queue, declare
 from coreplex.platform.deferred_import import later
 from coreplex.replay.table import REPLAY
+from coreplex.webhook.ends import declare_ends
 
 follow = later("coreplex.replay.service:follow")
 
@@ -17,3 +18,4 @@ declare(
         description="Answers rows that a deployment has answered again, by a candidate.",
     )
 )
+declare_ends("replay", "A replay")

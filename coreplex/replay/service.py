@@ -29,6 +29,7 @@ from coreplex.platform.prepared import behind
 from coreplex.platform.settings import Settings
 from coreplex.replay.inputs import MOST_ROWS, USUAL_WINDOW, CreateReplay, DeleteReplay
 from coreplex.replay.table import REPLAY, Replay
+from coreplex.webhook.ends import tell_end
 
 NOUN = "Replay"
 TOO_MANY = "Delete replays that are not needed"
@@ -166,9 +167,9 @@ async def follow(session: WriteSession, row: Job) -> None:
     if replay is None or replay.job_id != row.id:
         return
     replay.enter(row.status, row.error)
-    if row.status.final and row.status is not JobStatus.cancelled:
-        data = {"verdict": replay.verdict, "deployment_id": str(replay.deployment_id), "model_id": str(replay.model_id)}
-        await event.audit(session, None, replay, f"replay.{row.status}", _outcome(replay), data)
+    if row.status.final:
+        data = {"verdict": replay.verdict, "deployment_id": replay.deployment_id, "model_id": replay.model_id}
+        await tell_end(session, replay, "replay", _outcome(replay), data)
 
 
 def _outcome(replay: Replay) -> str:

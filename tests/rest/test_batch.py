@@ -197,6 +197,27 @@ async def test_a_table_that_says_nothing_fails_with_a_reason(lab: tuple[World, A
     assert list((made.services.settings.data_dir / "batches").iterdir()) == []
 
 
+async def test_its_end_is_told_to_webhooks_and_none_where_it_is_cancelled(lab: tuple[World, AsyncClient]) -> None:
+    made, client = lab
+    done = await finished(client, made, await send(client, made, content(20)))
+    failed = await finished(client, made, await send(client, made, b"amount,age\n,\n"))
+    waiting = (await send(client, made, content(20))).json()
+    assert (await client.post(f"/api/jobs/{waiting['job_id']}/cancel")).status_code in (200, 202)
+    told = (await client.get(f"/api/mlops/webhooks/{made.ids['webhook']}/deliveries")).json()["items"]
+    ends = {one["type"]: (one["subject"], one["data"]) for one in told if one["type"].startswith("prediction_batch.")}
+    assert {kind: subject for kind, (subject, _) in ends.items()} == {
+        "prediction_batch.succeeded": f"prediction_batch/{done['id']}",
+        "prediction_batch.failed": f"prediction_batch/{failed['id']}",
+    }
+    data = ends["prediction_batch.succeeded"][1]
+    assert data == {
+        "message": "20 of 20 rows of “later.csv” were predicted.",
+        "prediction_batch_id": done["id"],
+        "status": "succeeded",
+        "model_id": made.ids["model"],
+    }
+
+
 async def test_a_version_of_which_the_model_knows_no_column_is_refused_at_once(lab: tuple[World, AsyncClient]) -> None:
     made, client = lab
     form = {"project_id": made.ids["project"], "name": "Others"}
