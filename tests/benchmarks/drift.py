@@ -101,7 +101,9 @@ def month(seed: int, beside: bool, trained: int, rows: int, shift: float, world:
     made = World(seed, **world)  # type: ignore[arg-type]
     layout = made.layout(trained)
     found = hourly_counts(layout, made, rows, shift)
-    return _watch(layout, found), next((hour for hour in range(HOURS) if _rejects(layout, _day(found, hour))), None) if beside else None
+    return _watch(layout, found), next(
+        (hour for hour in range(HOURS) if _rejects(layout, _day(found, hour))), None
+    ) if beside else None
 
 
 def _watch(layout: Layout, found: Counts) -> int | None:

@@ -120,6 +120,12 @@ class LevelBins:
         unknown = len(self.levels) if self.others is None else self.unseen
         return np.array([self.known.get(value, unknown) for value in values], dtype=np.int64)
 
+    def twice(self, counts: Places) -> int:
+        """How many categories (size,) counts of training met two times; at most: of the others only the sum is known."""
+        own, rest = counts[: len(self.levels)], int(counts[len(self.levels)])
+        once = self.once - int((own == 1).sum())
+        return int((own == 2).sum()) + max(min(len(self.others or ()) - once, (rest - once) // 2), 0)
+
     def to_json(self) -> dict[str, Any]:
         others = None if self.others is None else sorted(self.others)
         return {"levels": list(self.levels), "others": others, "once": self.once}

@@ -18,6 +18,12 @@ LEAST_EXPECTED = 5.0
 """Rows a cell of a chi-square test must be expected to have on either side; smaller ones are joined (Cochran 1954)."""
 ZERO = 1e-4
 """The share an empty bin is taken to have in the PSI."""
+MOST_PAIRS = 1_000_000
+"""Of values of the two sides, up to which the Kolmogorov-Smirnov test is exact: some milliseconds."""
+LARGE = 0.5
+"""P-value of which more precision is no use."""
+LEAST_APART = 10.0
+"""Values that either side of a rank test must be expected to have outside the commonest bin, lest its approximation fails."""
 
 
 class Test(NamedTuple):
@@ -57,27 +63,33 @@ def psi_beyond_chance(expected: Counts, actual: Counts) -> float | None:
 
 def kolmogorov_smirnov(expected: Counts, actual: Counts) -> Test:
     """The largest distance of the two distribution functions at the ends of ordered bins: never more than between the numbers
-    themselves, so that the p-value (as SciPy's `ks_2samp`, asymptotic) promises too little rather than too much."""
+    themselves, so that the p-value (as SciPy's `ks_2samp`) promises too little rather than too much. Exact up to `MOST_PAIRS`,
+    unless it is large and says nothing either way; else asymptotic."""
     m, n = int(expected.sum()), int(actual.sum())
     if not m or not n:
         return NOTHING
     largest = float(np.max(np.abs(np.cumsum(expected) / m - np.cumsum(actual) / n)))
-    return Test(largest, float(stats.kstwo.sf(largest, round(m * n / (m + n)))))
+    p_value = float(stats.kstwo.sf(largest, max(round(m * n / (m + n)), 1)))
+    if p_value < LARGE and m * n <= MOST_PAIRS:  # of p-values about 1 the exact ones fail by rounding
+        places = np.arange(len(expected))
+        p_value = float(stats.ks_2samp(np.repeat(places, expected), np.repeat(places, actual), method="exact").pvalue)
+    return Test(largest, p_value)
 
 
 def mann_whitney(expected: Counts, actual: Counts) -> Test:
     """The chance that a value that is found is above an expected one, half of ties included (0.5 where nothing has moved), with
-    the p-value of the rank-sum test of ordered bins, normal approximation with ties (Mann & Whitney 1947)."""
+    the p-value of the rank-sum test of ordered bins, normal approximation with ties (Mann & Whitney 1947); without one where too
+    few values lie apart (`LEAST_APART`)."""
     m, n = int(expected.sum()), int(actual.sum())
     if not m or not n:
         return NOTHING
     below = np.cumsum(expected) - expected / 2
     above = float((actual * below).sum() / (m * n))
     both = (expected + actual).astype(np.float64)
+    if float(both.sum() - both.max()) * min(m, n) / (m + n) < LEAST_APART:
+        return Test(above, None)
     ties = float((both**3 - both).sum()) / ((m + n) * (m + n - 1.0))
     deviation = np.sqrt((m + n + 1 - ties) / (12.0 * m * n))
-    if not deviation > 0:
-        return Test(above, 1.0)
     return Test(above, float(2 * stats.norm.sf(abs(above - 0.5) / deviation)))
 
 
@@ -122,6 +134,22 @@ def shares_differ(expected: tuple[int, int], actual: tuple[int, int]) -> Test:
     if stats.contingency.expected_freq(table).min() < LEAST_EXPECTED:
         return Test(difference, float(stats.fisher_exact(table).pvalue))
     return Test(difference, float(stats.chi2_contingency(table, correction=False).pvalue))
+
+
+def unseen_differs(once: int, twice: int, rows: int, actual: tuple[int, int]) -> Test:
+    """Whether what was never seen comes as often as a sample of `rows` has it in which `once` categories were met a single time,
+    and `twice` two times: `once / rows` (Good 1953, after Turing). `actual`: (how many, of how many).
+
+    That share is no binomial one: its variance is (n1 + 2 n2 - n1^2 / n) / n^2 (Esty 1983), taken with one more of n2, which is
+    chance too. The p-value is never less than that of two binomial shares.
+    """
+    new, asked = actual
+    plain = shares_differ((once, rows), actual)
+    if plain.statistic is None or plain.p_value is None:
+        return plain
+    joint = (once + new) / (rows + asked)
+    variance = joint * (1 - joint) * (1 / rows + 1 / asked) + 2 * (twice + 1) / rows**2
+    return Test(plain.statistic, max(plain.p_value, float(2 * stats.norm.sf(plain.statistic / variance**0.5))))
 
 
 def jensen_shannon(expected: Counts, actual: Counts) -> float | None:

@@ -81,7 +81,7 @@ def compare(layout: Layout, expected: Counts | None, actual: Counts, threshold: 
 
     `threshold`: the PSI from which on drift is more than a warning.
     """
-    found = [_compared(part, _expected(part, expected), part.of(actual)) for part in layout.parts]
+    found = [_compared(part, _expected(part, expected), part.of(actual), trained=expected is None) for part in layout.parts]
     current, before = (max((getattr(one, side).rows for one in found), default=0) for side in ("current", "baseline"))
     enough = min(current, before) >= LEAST_ROWS
     if enough:
@@ -104,7 +104,7 @@ def _status(found: Sequence[FeatureDrift], threshold: float, *, enough: bool) ->
     return DriftStatus.drift if max(drifted) >= threshold else DriftStatus.warning
 
 
-def _compared(part: Part, expected: Counts, actual: Counts) -> FeatureDrift:
+def _compared(part: Part, expected: Counts, actual: Counts, *, trained: bool) -> FeatureDrift:
     feature = part.feature
     bins = feature.bins
     made = FeatureDrift(feature, summary(feature, expected), summary(feature, actual))
@@ -116,6 +116,7 @@ def _compared(part: Part, expected: Counts, actual: Counts) -> FeatureDrift:
         _numbers(made, bins, expected[there], actual[there])
     else:
         _levels(made, bins, expected[there], actual[there])
+        made.unseen = _unseen(bins, expected[there], actual[there], trained=trained)
     if feature.kind != "moment":
         made.psi = distances.psi_beyond_chance(*coarse(feature, expected, actual))
     _test(made)
@@ -136,11 +137,17 @@ def _levels(made: FeatureDrift, bins: LevelBins, expected: Counts, actual: Count
     made.chi_square = distances.chi_square(table)
     made.variation = distances.variation_beyond_chance(*table)
     made.jensen_shannon = distances.jensen_shannon(expected, actual)
-    if bins.others is not None:
-        rows, new = int(expected.sum()), int(expected[bins.unseen])
-        # Of what it has never seen, training says by what it saw a single time (Good 1953, after Turing).
-        before = (new, rows) if new else (bins.once, rows)
-        made.unseen = distances.shares_differ(before, (int(actual[bins.unseen]), int(actual.sum())))
+
+
+def _unseen(bins: LevelBins, expected: Counts, actual: Counts, *, trained: bool) -> Test:
+    """Whether what training never saw comes more, or less, often. Of a window that is counted, as in the other; training tells it
+    by what it saw a single time."""
+    if bins.others is None:
+        return NOTHING
+    rows, found = int(expected.sum()), (int(actual[bins.unseen]), int(actual.sum()))
+    if not trained:
+        return distances.shares_differ((int(expected[bins.unseen]), rows), found)
+    return distances.unseen_differs(bins.once, bins.twice(expected), rows, found)
 
 
 def _test(made: FeatureDrift) -> None:

@@ -1,0 +1,115 @@
+"""Drift of few rows, few values and many categories: figures are numbers, and chance is not taken for a shift."""
+
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from coreplex.engines.drift import distances
+from coreplex.engines.drift import layout as layouts
+from coreplex.engines.drift.bins import LevelBins
+from coreplex.engines.drift.layout import Counts, Layout
+from coreplex.engines.drift.window import Drift, compare
+from coreplex.engines.tabular.schema import Column, ColumnType
+
+ZIPF = 1 / np.arange(1, 241) / (1 / np.arange(1, 241)).sum()
+NAMES = np.array([f"level {number}" for number in range(240)])
+WORD = Column("word", ColumnType.categorical, "string")
+NUMBER = Column("number", ColumnType.float, "float64")
+
+
+def words(rng: np.random.Generator, rows: int) -> pl.DataFrame:
+    return pl.DataFrame({"word": NAMES[rng.choice(240, rows, p=ZIPF)]})
+
+
+def sparse(rng: np.random.Generator, rows: int) -> pl.DataFrame:
+    """Numbers of which 95 % are missing."""
+    values = rng.normal(size=rows)
+    values[rng.random(rows) < 0.95] = np.nan
+    return pl.DataFrame({"number": values}).fill_nan(None)
+
+
+def trained(frame: pl.DataFrame) -> Layout:
+    return Layout(layouts.of_table(frame, [WORD if "word" in frame.columns else NUMBER]))
+
+
+def counted(layout: Layout, frame: pl.DataFrame) -> Counts:
+    bins, values = layout.inputs[0].bins, frame.to_series(0)
+    places = (
+        bins.place(values.to_list()) if isinstance(bins, LevelBins) else bins.place(values.fill_null(np.nan).to_numpy().copy())
+    )
+    return np.bincount(places, minlength=bins.size)
+
+
+@given(st.lists(st.integers(0, 2), min_size=2, max_size=6), st.data())
+def test_no_figure_of_few_rows_is_not_a_number(first: list[int], data: st.DataObject) -> None:
+    second = data.draw(st.lists(st.integers(0, 2), min_size=len(first), max_size=len(first)))
+    one, other = np.array(first), np.array(second)
+    found: list[float | None] = [*distances.kolmogorov_smirnov(one, other), *distances.mann_whitney(one, other)]
+    sizes = distances.psi, distances.psi_beyond_chance, distances.jensen_shannon, distances.total_variation
+    found += [size(one, other) for size in sizes]
+    table = distances.joined(one, other, np.zeros(len(one), dtype=bool))
+    found += [*distances.chi_square(table), distances.variation_beyond_chance(*table)]
+    found += [distances.wasserstein(np.arange(len(one)) * 1.0, one, other)]
+    shares = (int(one[0]), int(one.sum())), (int(other[0]), int(other.sum()))
+    found += [*distances.shares_differ(*shares), *distances.unseen_differs(shares[0][0], 0, shares[0][1], shares[1])]
+    assert all(value is None or math.isfinite(value) for value in found)
+
+
+def test_one_value_on_either_side_is_no_drift() -> None:
+    one, other = (pl.DataFrame({"number": [value] + [None] * 59}) for value in (1.0, 5.0))
+    layout = trained(one)
+    (found,) = compare(layout, None, counted(layout, other)).inputs
+    assert (found.ks, found.p_value, found.drifted) == ((1.0, 1.0), 1.0, False)
+
+
+def test_a_window_beside_a_window_counts_what_training_never_saw_on_both_sides() -> None:
+    """Training, which met 200 categories once, says nothing of 100 rows."""
+    layout = trained(pl.DataFrame({"word": [f"rare {number}" for number in range(200)] + ["a"] * 300}))
+    known, before = (counted(layout, pl.DataFrame({"word": ["a"] * (100 - new) + ["new"] * new})) for new in (0, 40))
+    for same in (known, before):
+        (found,) = compare(layout, same, same).inputs
+        assert (found.unseen.statistic, found.drifted) == (0.0, False)
+    (found,) = compare(layout, before, counted(layout, pl.DataFrame({"word": ["a"] * 95 + ["new"] * 5}))).inputs
+    assert found.unseen == distances.shares_differ((40, 100), (5, 100))
+    assert "unseen" in found.reasons
+
+
+@pytest.mark.parametrize("rows", [30, 100, 1_000])
+def test_a_window_beside_itself_never_drifts(rows: int) -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        layout = trained(words(rng, 2_000))
+        window = counted(layout, words(rng, rows))
+        (found,) = compare(layout, window, window).inputs
+        assert (found.drifted, found.p_value) == (False, 1.0)
+
+
+def drifted(seed: int, draw: object, before: int, after: int) -> Drift:
+    rng = np.random.default_rng(seed)
+    assert callable(draw)
+    layout = trained(draw(rng, before))
+    return compare(layout, None, counted(layout, draw(rng, after)))
+
+
+@pytest.mark.parametrize(("draw", "before", "after"), [(sparse, 60, 60), (words, 60, 1_000)])
+def test_few_rows_without_a_shift_are_stable(draw: object, before: int, after: int) -> None:
+    """A small version of the table of tests/benchmarks/drift.md: 17 % and 10 % where asymptotic p-values were taken of
+    three values, and shares of the unseen were binomial."""
+    found = [drifted(seed, draw, before, after).inputs[0].drifted for seed in range(200)]
+    assert sum(found) <= 14
+
+
+def test_a_share_of_the_unseen_is_as_uncertain_as_good_and_turing_have_it() -> None:
+    """By the variance, over many tables, of what was met once beside what is left to meet."""
+    rng = np.random.default_rng(0)
+    drawn: NDArray[np.int64] = rng.multinomial(60, ZIPF, size=2_000)
+    off = (drawn == 1).sum(axis=1) / 60 - ((drawn == 0) * ZIPF).sum(axis=1)
+    once, twice = ((drawn == times).sum(axis=1).mean() for times in (1, 2))
+    assert off.std() == pytest.approx(((once + 2 * twice - once**2 / 60) ** 0.5) / 60, rel=0.05)
+    assert distances.unseen_differs(25, 6, 60, (240, 1_000)).p_value == pytest.approx(0.05, abs=0.04)
+    assert distances.unseen_differs(25, 6, 60, (50, 1_000)).p_value < 0.001  # type: ignore[operator]
