@@ -4,12 +4,13 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rest_compat.export import PATH as DESCRIPTION
 from tests.clients.tools import python_with, run
-from tests.factories.experiment import Lab
+from tests.factories.experiment import ROW, Lab
 from tests.factories.experiment import trained as laboratory
 from tests.stack import Stack
 
@@ -54,14 +55,42 @@ def test_calls_about_things_that_are_not_there(stack: Stack, tmp_path: Path) -> 
     assert calls(stack, stack.key(), tmp_path, {}) > 1000
 
 
+def watched(lab: Lab) -> dict[str, str]:
+    """A deployment that was asked, and one of everything that watches it, by the names of their ids."""
+
+    def post(path: str, **body: object) -> dict[str, Any]:
+        answer = lab.client.post(f"/api/mlops/{path}", json=body)
+        assert answer.is_success, answer.text
+        return dict(answer.json())
+
+    project, (best, other) = f"projects/{lab.project_id}", (model["id"] for model in lab.models[:2])
+    served = [
+        post(f"{project}/deployments", model_id=model, name=model, stage=stage)["deployment_id"]
+        for model, stage in ((best, "production"), (best, "staging"), (other, "staging"))
+    ]
+    one = f"deployments/{served[0]}"
+    for _ in range(30):
+        post(f"{one}/predict", inputs=[ROW] * 20)
+    test = post(f"{project}/ab-tests", name="Which", deployment_a_id=served[1], deployment_b_id=served[2])["ab_test"]["id"]
+    post(f"ab-tests/{test}/start")
+    lab.client.put(f"/api/mlops/{one}/retrain-policy", json={"schedule": "0 3 * * *"}).raise_for_status()
+    return {
+        "deployment_id": served[0],
+        "alert_id": post(f"{project}/alerts", name="Moved", deployment_id=served[0], kind="drift")["id"],
+        "webhook_id": post(f"{project}/webhooks", url="https://receiver.example/")["webhook"]["id"],
+        "ab_test_id": test,
+        "replay_id": post(f"{one}/replays", model_id=other)["replay_id"],
+        "metric_change_id": post(f"{one}/metric-changes", metric="accuracy")["metric_change_id"],
+    }
+
+
 def test_calls_about_things_that_are_there(stack: Stack, lab: Lab, tmp_path: Path) -> None:
     """All but those that end them."""
-    body = {"model_id": lab.models[0]["id"], "name": "d", "stage": "staging"}
-    deployment = lab.client.post(f"/api/mlops/projects/{lab.project_id}/deployments", json=body).json()["deployment_id"]
     experiment = lab.client.get(f"/api/experiments/{lab.experiment_id}").json()
     known = {
         **{"project_id": lab.project_id, "experiment_id": lab.experiment_id, "model_id": lab.models[0]["id"]},
-        **{"deployment_id": deployment, "job_id": experiment["job_id"]},
+        **watched(lab),
+        "job_id": experiment["job_id"],
         "dataset_id": lab.client.get("/api/datasets").json()["items"][0]["id"],
     }
     assert calls(stack, lab.key, tmp_path, known, "--exclude-method", "DELETE") > 1000
