@@ -5,7 +5,7 @@ which only what is not zero is kept. It is made once from the table of the train
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -25,13 +25,16 @@ MOST_ROWS = 100_000
 KINDS: Mapping[str, Kind] = {"number": "number", "moment": "moment", "category": "category", "text": "length"}
 CLASS, PROBABILITY, NUMBER = "class", "probability", "prediction"
 """What is counted of an answer."""
+KOLMOGOROV_MEAN = 0.8687
+"""Of his distribution: sqrt(pi / 2) log(2)."""
 
 
 @dataclass(frozen=True)
 class Feature:
     """One thing that is counted. `column`: how its values are read; None for an answer. `counts`: (size,) of training.
 
-    `label`: of which class it is the probability; None where of the one that is answered.
+    `label`: of which class it is the probability; None where of the one that is answered. `floor`: how far what is counted may
+    lie from `counts` (`distance`) though nothing has moved, 0 to 1.
     """
 
     name: str
@@ -40,19 +43,24 @@ class Feature:
     counts: tuple[int, ...]
     column: Column | None = None
     label: str | None = None
+    floor: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready."""
         more: dict[str, Any] = {} if self.column is None else {"column": self.column.to_json()}
         if self.label is not None:
             more["label"] = self.label
+        if self.floor:
+            more["floor"] = self.floor
         return {"name": self.name, "kind": self.kind, **self.bins.to_json(), "counts": list(self.counts), **more}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Feature":
         """What `to_json` wrote."""
         column = Column.from_json(data["column"]) if "column" in data else None
-        return cls(data["name"], data["kind"], bins_of(data), tuple(data["counts"]), column, data.get("label"))
+        return cls(
+            data["name"], data["kind"], bins_of(data), tuple(data["counts"]), column, data.get("label"), data.get("floor", 0.0)
+        )
 
 
 class Part(NamedTuple):
@@ -169,20 +177,50 @@ def of_classes(labels: Sequence[Any], probabilities: NDArray[np.float64], predic
     names = [label_key(label) for label in labels]
     counts = np.bincount(predicted, minlength=len(names)).tolist()
     classes = LevelBins.fit(dict(zip(names, counts, strict=True)))
-    chosen = classes.place([names[place] for place in predicted])
     label = names[1] if len(names) == 2 else None
-    scores = probabilities[np.arange(len(predicted)), predicted] if label is None else probabilities[:, 1]
-    return Feature(CLASS, "category", classes, _counted(chosen, classes.size)), _score(PROBABILITY, scores, label)
+    scores = NumberBins.fit(_scores(label, probabilities, predicted))
+    made = Feature(CLASS, "category", classes, ()), Feature(PROBABILITY, "number", scores, (), label=label)
+    places = [places_of(feature, labels, probabilities, predicted) for feature in made]
+    return tuple(replace(one, counts=_counted(where, one.bins.size)) for one, where in zip(made, places, strict=True))
 
 
 def of_numbers(predictions: NDArray[np.float64]) -> tuple[Feature, ...]:
     """What a regression answers, by its (n,) out-of-fold predictions."""
-    return (_score(NUMBER, predictions),)
+    bins = NumberBins.fit(predictions)
+    return (Feature(NUMBER, "number", bins, _counted(bins.place(predictions), bins.size)),)
 
 
-def _score(name: str, values: NDArray[np.float64], label: str | None = None) -> Feature:
-    bins = NumberBins.fit(values)
-    return Feature(name, "number", bins, _counted(bins.place(values), bins.size), label=label)
+def places_of(
+    feature: Feature, labels: Sequence[Any], p: NDArray[np.float64], predicted: NDArray[np.int64] | None
+) -> NDArray[np.int64]:
+    """(n,) places of n answers: (n, k) probabilities with (n,) class codes, or (n, 1) numbers."""
+    if isinstance(feature.bins, LevelBins):
+        assert predicted is not None
+        return feature.bins.place([label_key(labels[place]) for place in predicted])
+    return feature.bins.place(p[:, 0] if predicted is None else _scores(feature.label, p, predicted))
+
+
+def _scores(label: str | None, p: NDArray[np.float64], predicted: NDArray[np.int64]) -> NDArray[np.float64]:
+    return p[np.arange(len(predicted)), predicted] if label is None else p[:, 1]
+
+
+def distance(feature: Feature, one: Counts, other: Counts) -> float:
+    """Between the distributions of (size,) counts, 0 to 1: Kolmogorov and Smirnov's of numbers, total variation of categories."""
+    difference = one / max(int(one.sum()), 1) - other / max(int(other.sum()), 1)
+    if isinstance(feature.bins, NumberBins):
+        return float(np.abs(np.cumsum(difference)).max())
+    return float(np.abs(difference).sum() / 2)
+
+
+def by_chance(feature: Feature, one: Counts, other: Counts) -> float:
+    """The `distance` that is expected where both are of the same distribution: the mean of Kolmogorov's, and of the absolute
+    values of normal differences of shares."""
+    rows, others = max(int(one.sum()), 1), max(int(other.sum()), 1)
+    noise = (1 / rows + 1 / others) ** 0.5
+    if isinstance(feature.bins, NumberBins):
+        return KOLMOGOROV_MEAN * noise
+    shares = (one + other) / (rows + others)
+    return float(np.sqrt(2 / np.pi * shares * (1 - shares)).sum() * noise / 2)
 
 
 def _counted(places: NDArray[np.int64], size: int) -> tuple[int, ...]:

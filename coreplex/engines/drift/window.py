@@ -15,7 +15,7 @@ from scipy import stats
 from coreplex.engines.drift import distances
 from coreplex.engines.drift.bins import LevelBins, NumberBins
 from coreplex.engines.drift.distances import NOTHING, Test
-from coreplex.engines.drift.layout import Counts, Feature, Layout, Part
+from coreplex.engines.drift.layout import Counts, Feature, Layout, Part, distance
 from coreplex.engines.drift.summary import Summary, summary
 
 FALSE_DISCOVERIES = 0.05
@@ -39,7 +39,8 @@ class DriftStatus(StrEnum):
 
 @dataclass
 class FeatureDrift:
-    """How a feature's values lie now beside the baseline. Figures are None where there is nothing to compare.
+    """How a feature's values lie now beside the baseline. Figures are None where there is nothing to compare. Those of answers
+    beside training are beyond what its folds differ by (`Feature.floor`).
 
     `p_value`: of all its tests together (Bonferroni); `adjusted_p_value`: over all features.
     """
@@ -81,7 +82,7 @@ def compare(layout: Layout, expected: Counts | None, actual: Counts, threshold: 
 
     `threshold`: the PSI from which on drift is more than a warning.
     """
-    found = [_compared(part, _expected(part, expected), part.of(actual), trained=expected is None) for part in layout.parts]
+    found = [_compared(part, None if expected is None else part.of(expected), part.of(actual)) for part in layout.parts]
     current, before = (max((getattr(one, side).rows for one in found), default=0) for side in ("current", "baseline"))
     enough = min(current, before) >= LEAST_ROWS
     if enough:
@@ -91,8 +92,16 @@ def compare(layout: Layout, expected: Counts | None, actual: Counts, threshold: 
     return Drift(_status(found, threshold, enough=enough), max(values, default=None), before, current, inputs, answers)
 
 
-def _expected(part: Part, expected: Counts | None) -> Counts:
-    return np.array(part.feature.counts, dtype=np.int64) if expected is None else part.of(expected)
+def towards(feature: Feature, expected: Counts, actual: Counts) -> Counts:
+    """(size,) what is expected, moved to the actual counts by as much as these may lie apart (`Feature.floor`): what is left of a
+    distance is beyond that."""
+    rows, others = int(expected.sum()), int(actual.sum())
+    if not (feature.floor and rows and others):
+        return expected
+    apart = distance(feature, expected, actual)
+    share = min(feature.floor / apart, 1.0) if apart else 0.0
+    moved: Counts = np.rint(expected + share * (actual * (rows / others) - expected)).astype(np.int64)
+    return moved
 
 
 def _status(found: Sequence[FeatureDrift], threshold: float, *, enough: bool) -> DriftStatus:
@@ -104,10 +113,12 @@ def _status(found: Sequence[FeatureDrift], threshold: float, *, enough: bool) ->
     return DriftStatus.drift if max(drifted) >= threshold else DriftStatus.warning
 
 
-def _compared(part: Part, expected: Counts, actual: Counts, *, trained: bool) -> FeatureDrift:
-    feature = part.feature
-    bins = feature.bins
-    made = FeatureDrift(feature, summary(feature, expected), summary(feature, actual))
+def _compared(part: Part, window: Counts | None, actual: Counts) -> FeatureDrift:
+    """The counts beside those of another window, or of training where that is None."""
+    feature, bins = part.feature, part.feature.bins
+    baseline = np.array(feature.counts, dtype=np.int64) if window is None else window
+    expected = towards(feature, baseline, actual) if window is None else baseline
+    made = FeatureDrift(feature, summary(feature, baseline), summary(feature, actual))
     rows = int(expected.sum()), int(actual.sum())
     gone = int(expected[bins.missing]), int(actual[bins.missing])
     made.missing = distances.shares_differ((gone[0], rows[0]), (gone[1], rows[1]))
@@ -116,7 +127,7 @@ def _compared(part: Part, expected: Counts, actual: Counts, *, trained: bool) ->
         _numbers(made, bins, expected[there], actual[there])
     else:
         _levels(made, bins, expected[there], actual[there])
-        made.unseen = _unseen(bins, expected[there], actual[there], trained=trained)
+        made.unseen = _unseen(bins, expected[there], actual[there], trained=window is None)
     if feature.kind != "moment":
         made.psi = distances.psi_beyond_chance(*coarse(feature, expected, actual))
     _test(made)

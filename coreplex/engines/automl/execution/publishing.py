@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 import orjson
 import polars as pl
-from numpy.typing import NDArray
 
 from coreplex.engines.automl.data.task import Log, Task
 from coreplex.engines.automl.evaluation import curves, intervals, measures, metrics
+from coreplex.engines.automl.evaluation.measures import Array
+from coreplex.engines.automl.execution.answer_bins import answer_bins
+from coreplex.engines.automl.execution.copies import Copies, some_rows
 from coreplex.engines.automl.trial.leaderboard import Finished
 from coreplex.engines.drift import layout
 from coreplex.engines.estimation import error_model
@@ -32,12 +34,11 @@ from coreplex.engines.scoring import bundle
 from coreplex.engines.scoring.bundle import Manifest
 from coreplex.engines.scoring.calibration import Conformal
 from coreplex.engines.scoring.contributions import background_of
-from coreplex.engines.scoring.ensemble import Ensemble, Member
 from coreplex.engines.scoring.scorer import Scorer
 from coreplex.engines.tabular.schema import TableSchema
 
-_EXPLAINED, _TIMED, _AVERAGED = 200, 50, 300
-"""Rows that are explained, timed, and that show what averaging gains."""
+_EXPLAINED, _TIMED = 200, 50
+"""Rows that are explained, and timed."""
 _RIVALS = 20
 
 
@@ -60,14 +61,14 @@ class Publisher:
         folder.mkdir(parents=True, exist_ok=True)
         written = bundle.write(folder / "bundle.zip", _manifest(model, self.engine), model.members)
         scorer = Scorer.load(written.path, written.sha256)
-        explanation = self._explanation(scorer, task, explain_secs)
+        explanation, copies = self._explanation(scorer, task, explain_secs), Copies.of(model)
         report: ModelReport = {
             "name": model.name,
             "algo": model.algo,
             "engine": self.engine,
             "metrics": model.metrics,
             "cv_metrics": model.cv_metrics,
-            "metric_intervals": self._intervals(model, rivals),
+            "metric_intervals": self._intervals(model, rivals, copies),
             "threshold": _threshold(model),
             "parameters": {**model.parameters, **({"folds_note": task.plan.count_note} if task.plan.count_note else {})},
             "features": [name for name in task.frame.columns if name in scorer.features],
@@ -79,7 +80,7 @@ class Publisher:
             "sort_metric": self.metric,
             "folds": len(task.plan.folds),
             "inputs": self.inputs,
-            "answers": [feature.to_json() for feature in _answers(model)],
+            "answers": [feature.to_json() for feature in answer_bins(model, copies)],
             "estimation": _bytes(folder / "estimation.zip", self._estimation(model, explanation).dumps()),
             "bundle": {"path": str(written.path), "sha256": written.sha256, "size": written.size},
             "curves": _json(folder / "curves.json", _curves(model)),
@@ -89,12 +90,12 @@ class Publisher:
             report["predictions"] = _predictions(folder / "oof.parquet", model)
         return report
 
-    def _intervals(self, model: Finished, rivals: Sequence[Finished]) -> list[MetricInterval]:
+    def _intervals(self, model: Finished, rivals: Sequence[Finished], copies: Copies | None) -> list[MetricInterval]:
         """What each metric will be on a new holdout."""
         task, judged, measures = model.task, model.predictions, metrics.of_task(model.task.kind, model.task.quantile)
         best = sorted(rivals, key=lambda m: -m.score(self.metric))[:_RIVALS]
         luck = intervals.optimism(self.metric, measures[self.metric], [m.predictions for m in best], task.seed)
-        shift, gains, later = {self.metric: luck}, _averaging_gains(model), task.plan.forward
+        shift, gains, later = {self.metric: luck}, _averaging_gains(model, copies), task.plan.forward
         return intervals.intervals(judged, measures, model.per_fold, task.seed, shift=shift, gains=gains, later=later)
 
     def _estimation(self, model: Finished, explanation: Mapping[str, Any]) -> Estimation:
@@ -129,7 +130,7 @@ class Publisher:
 
     def _explanation(self, scorer: Scorer, task: Task, budget_secs: float) -> dict[str, Any]:
         """A model is not given up because it cannot be explained: then the file says why."""
-        rows = _some_rows(task, _EXPLAINED)
+        rows = some_rows(task, _EXPLAINED)
         try:
             return explain(scorer, task.frame[rows], task.y[rows], task.seed, budget_secs=budget_secs)
         except MemoryError:
@@ -190,13 +191,6 @@ def input_bins(task: Task, work_dir: Path) -> StoredFile:
     )
 
 
-def _answers(model: Finished) -> tuple[layout.Feature, ...]:
-    judged = model.predictions
-    if model.task.classification:
-        return layout.of_classes(model.task.classes, judged.p, judged.predicted)
-    return layout.of_numbers(judged.p[:, 0])
-
-
 def _threshold(model: Finished) -> dict[str, Any] | None:
     task = model.task
     if model.decision is None:
@@ -212,26 +206,24 @@ def _curves(model: Finished) -> dict[str, Any]:
     return curves.regression(judged.y.astype(np.float64), judged.p)
 
 
-def _averaging_gains(model: Finished) -> dict[str, float]:
+def _averaging_gains(model: Finished, copies: Copies | None) -> dict[str, float]:
     """By how much averaging the fold copies may make each metric better than out-of-fold (zero or more, in its unit); empty for
     models that are no bag.
 
     Out-of-fold predictions show a single copy. A bag is better than each copy by what the copies differ (the ambiguity
     decomposition: Krogh & Vedelsby 1995), and that can be seen on the rows of training: there one copy has not seen the row and
-    the others have. Members are, of each model that is in, its copies in the order of the folds.
+    the others have.
     """
-    task, members, folds = model.task, model.members, len(model.task.plan.folds)
-    if not task.plan.bag or folds < 2 or len(members) % folds:
+    if copies is None:
         return {}
-    rows = _some_rows(task, _AVERAGED)
+    task = model.task
 
-    def evaluated(some: tuple[Member, ...]) -> metrics.Metrics:
-        predicted = Ensemble(some, model.combine, model.calibration).predict(task.frame[rows])
-        return metrics.evaluate(task.kind, task.y[rows], predicted, quantile=task.quantile)
+    def evaluated(predicted: Array) -> metrics.Metrics:
+        return metrics.evaluate(task.kind, task.y[copies.rows], predicted, quantile=task.quantile)
 
-    alone = [evaluated(members[fold::folds]) for fold in range(folds)]
+    alone = list(map(evaluated, copies.alone))
     found: dict[str, float] = {}
-    for name, value in evaluated(members).items():
+    for name, value in evaluated(copies.together).items():
         single = [v for one in alone if (v := one[name]) is not None]
         if value is not None and single:
             gained = value - float(np.mean(single))
@@ -240,11 +232,6 @@ def _averaging_gains(model: Finished) -> dict[str, float]:
         # Rows that were trained on have small errors, whose roots differ more: the squares differ as they do elsewhere.
         found["rmse"] = rmse - math.sqrt(max(rmse * rmse - found.get("mse", 0.0), 0.0))
     return found
-
-
-def _some_rows(task: Task, most: int) -> NDArray[np.int64]:
-    """Positions of so many rows at random, ascending."""
-    return np.sort(np.random.default_rng(task.seed).permutation(len(task.y))[:most])
 
 
 def _latency(scorer: Scorer, task: Task) -> float:
