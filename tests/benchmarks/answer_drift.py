@@ -68,9 +68,8 @@ def world(seed: int, trained: int, target: Target) -> list[tuple[bool, bool, boo
 
 
 def main(seeds: int) -> None:
-    print(
-        "| models of | rows | models | no shift: window | watch | half a deviation: window | watch |\n|---|---|---|---|---|---|---|"
-    )
+    print("| models of | rows | models | no shift: window | watch | half a deviation: window | watch |")
+    print("|---" * 7 + "|")
     for name, trained, target in WORLDS:
         found = np.array([one for seed in range(seeds) for one in world(seed, trained, target)])
         shares = " | ".join(f"{share:.0%}" for share in found.mean(axis=0))
