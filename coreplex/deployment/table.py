@@ -11,7 +11,7 @@ from sqlmodel import Field, SQLModel
 from coreplex.engines.replay.verdict import RequiredVerdict
 from coreplex.errors.tree import Message
 from coreplex.platform.bound import OF_PROJECT, Bound
-from coreplex.platform.columns import document, key, maybe_moment, maybe_notice, maybe_word, moment, reference, word
+from coreplex.platform.columns import document, exact_sum, key, maybe_moment, maybe_notice, maybe_word, moment, reference, word
 
 
 class Stage(StrEnum):
@@ -192,25 +192,25 @@ class Rollout(SQLModel, table=True):
     baseline_judged_units: int = Field(default=0, sa_type=BigInteger)
     """Those with outcomes; below sums over them, of the number n of the outcomes of each and of their summed loss s."""
     candidate_judged_units: int = Field(default=0, sa_type=BigInteger)
-    baseline_unit_outcome_squares: float = 0.0
+    baseline_unit_outcome_squares: float = exact_sum()
     """n²"""
-    candidate_unit_outcome_squares: float = 0.0
-    baseline_unit_products: float = 0.0
+    candidate_unit_outcome_squares: float = exact_sum()
+    baseline_unit_products: float = exact_sum()
     """n s"""
-    candidate_unit_products: float = 0.0
-    baseline_unit_loss_squares: float = 0.0
+    candidate_unit_products: float = exact_sum()
+    baseline_unit_loss_squares: float = exact_sum()
     """s²"""
-    candidate_unit_loss_squares: float = 0.0
+    candidate_unit_loss_squares: float = exact_sum()
     skipped_rows: int = Field(default=0, sa_type=BigInteger)
     compared_rows: int = Field(default=0, sa_type=BigInteger)
     agreed_rows: int = Field(default=0, sa_type=BigInteger)
     baseline_outcomes: int = Field(default=0, sa_type=BigInteger)
-    baseline_loss: float = 0.0
+    baseline_loss: float = exact_sum()
     """Over all its outcomes; `squares` the sum of the squares."""
-    baseline_loss_squares: float = 0.0
+    baseline_loss_squares: float = exact_sum()
     candidate_outcomes: int = Field(default=0, sa_type=BigInteger)
-    candidate_loss: float = 0.0
-    candidate_loss_squares: float = 0.0
+    candidate_loss: float = exact_sum()
+    candidate_loss_squares: float = exact_sum()
     difference_sum: float = 0.0
     """Over the compared rows: of |shadow - answer| of numbers, or of the probability of the answered class."""
     reason: Message | None = maybe_notice()
@@ -230,5 +230,5 @@ class RolloutUnit(SQLModel, table=True):
     rollout_id: UUID = Field(foreign_key="rollouts.id", ondelete="CASCADE", primary_key=True)
     unit: int = Field(sa_type=BigInteger, primary_key=True, sa_column_kwargs={"autoincrement": False})
     outcomes: int = 0
-    loss: float = 0.0
+    loss: float = exact_sum()
     """Of these outcomes together: its rows are alike, so that it is one unit of what is compared, too."""

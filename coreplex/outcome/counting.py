@@ -1,7 +1,9 @@
 """What outcomes change in the sums of the rollouts that split their rows: canaries, and A/B tests with their units."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from decimal import Context, Decimal
 from typing import Any
 from uuid import UUID
 
@@ -18,12 +20,12 @@ UNITS = text(
     """
     WITH grown AS (
         UPDATE rollout_units u SET outcomes = u.outcomes + s.outcomes, loss = u.loss + s.loss
-        FROM jsonb_to_recordset(CAST(:units AS jsonb)) AS s(unit int8, arm text, outcomes int, loss float8)
+        FROM jsonb_to_recordset(CAST(:units AS jsonb)) AS s(unit int8, arm text, outcomes int, loss numeric)
         WHERE u.rollout_id = :rollout AND u.unit = s.unit
         RETURNING s.arm, u.outcomes AS n, u.loss AS s, u.outcomes - s.outcomes AS n_before, u.loss - s.loss AS s_before
     ), by_arm AS (
         SELECT arm, count(*) FILTER (WHERE n > 0 AND n_before = 0) AS judged,
-            sum(1.0::float8 * n * n - 1.0::float8 * n_before * n_before) AS n_n, sum(n * s - n_before * s_before) AS n_s,
+            sum(n::numeric * n - n_before::numeric * n_before) AS n_n, sum(n * s - n_before * s_before) AS n_s,
             sum(s * s - s_before * s_before) AS s_s
         FROM grown GROUP BY arm
     )
@@ -42,18 +44,26 @@ UNITS = text(
 )
 
 
+EXACT = Context(prec=10_000)
+"""Digits enough for squares of numbers from 5e-324 to 1e308: nothing is rounded, so what is taken back leaves nothing behind."""
+
+
 @dataclass
 class Change:
     """What becomes of the sums of one side of a rollout."""
 
     outcomes: int = 0
-    loss: float = 0.0
-    loss_squares: float = 0.0
+    loss: Decimal = Decimal()
+    loss_squares: Decimal = Decimal()
 
     def add(self, loss: float, sign: int) -> None:
-        self.outcomes += sign
-        self.loss += sign * loss
-        self.loss_squares += sign * loss * loss
+        exact = Decimal(repr(loss))
+        self.plus(Change(sign, sign * exact, EXACT.multiply(sign * exact, exact)))
+
+    def plus(self, other: "Change") -> None:
+        self.outcomes += other.outcomes
+        self.loss = EXACT.add(self.loss, other.loss)
+        self.loss_squares = EXACT.add(self.loss_squares, other.loss_squares)
 
 
 SUMS = tuple(field.name for field in fields(Change))
@@ -92,16 +102,20 @@ async def apply(session: WriteSession, changes: dict[Side, Change]) -> None:
     """Change the sums of each rollout, which is held from then on, and those of its units."""
     for rollout in sorted({rollout for rollout, *_ in changes}):
         own = [(arm, unit, change) for (of, arm, unit), change in changes.items() if of == rollout]
+        sides = defaultdict[Arm, Change](Change)
+        for arm, _, change in own:
+            sides[arm].plus(change)
         grown = {
-            f"{arm}_{name}": getattr(Rollout, f"{arm}_{name}") + sum(getattr(change, name) for of, _, change in own if of is arm)
-            for arm in {arm for arm, *_ in own}
+            f"{arm}_{name}": getattr(Rollout, f"{arm}_{name}") + getattr(change, name)
+            for arm, change in sides.items()
             for name in SUMS
         }
         # One that has ended meanwhile is judged: it stays as it was then.
         going_on = (col(Rollout.id) == rollout, col(Rollout.status) == RolloutStatus.running)
-        await session.execute(update(Rollout).where(*going_on).values(grown))
+        changed = update(Rollout).where(*going_on).values(grown)
+        await session.execute(changed, execution_options={"synchronize_session": False})  # what it read are floats
         units = [
-            {"unit": unit, "arm": arm, "outcomes": change.outcomes, "loss": change.loss}
+            {"unit": unit, "arm": arm, "outcomes": change.outcomes, "loss": str(change.loss)}
             for arm, unit, change in own
             if unit is not None
         ]

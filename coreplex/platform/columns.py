@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, DateTime, Dialect, Enum, ForeignKey, TypeDecorator, type_coerce
+from sqlalchemy import Column, ColumnElement, DateTime, Dialect, Enum, ForeignKey, Numeric, TypeDecorator, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -58,6 +58,11 @@ def maybe_word(kind: type[StrEnum]) -> Any:
 
 def _words(kind: type[StrEnum]) -> Any:
     return Enum(kind, native_enum=False, length=32, create_constraint=False, values_callable=lambda e: [m.value for m in e])
+
+
+def exact_sum() -> Any:
+    """A sum of which values are taken back: nothing of them stays, however large they were. Read as the float nearest to it."""
+    return Field(default=0.0, sa_type=Numeric(asdecimal=False))
 
 
 def document(factory: Any = dict) -> Any:
