@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from math import log
@@ -38,12 +39,23 @@ BESIDE = 60
 Alarms = tuple[int | None, int | None]
 
 
+@dataclass
 class World:
-    """Draws rows of numbers (correlated, or tied to whole ones) and words."""
+    """Draws rows of numbers (correlated, tied to whole ones, or mostly `missing`) and words.
 
-    def __init__(self, seed: int, numbers: int, words: Sequence[int] = (), correlation: float = 0.0, tied: bool = False) -> None:
-        self.rng = np.random.default_rng(seed)
-        self.numbers, self.words, self.correlation, self.tied = numbers, words, correlation, tied
+    `baseline`: rows of a window that others are compared with, in place of training.
+    """
+
+    seed: int
+    numbers: int
+    words: Sequence[int] = ()
+    correlation: float = 0.0
+    tied: bool = False
+    missing: float = 0.0
+    baseline: int = 0
+
+    def __post_init__(self) -> None:
+        self.rng = np.random.default_rng(self.seed)
 
     def layout(self, rows: int) -> Layout:
         drawn = self.draw(rows)
@@ -55,6 +67,8 @@ class World:
         common = self.rng.normal(size=(rows, 1)) * self.correlation**0.5
         numbers = common + self.rng.normal(size=(rows, self.numbers)) * (1 - self.correlation) ** 0.5
         numbers[:, 0] += shift
+        if self.missing:
+            numbers[self.rng.random(numbers.shape) < self.missing] = np.nan
         made: dict[str, NDArray[np.generic]] = {
             f"x{place}": np.round(2 * numbers[:, place]) if self.tied else numbers[:, place] for place in range(self.numbers)
         }
@@ -79,7 +93,8 @@ def window(seed: int, trained: int, rows: int, shift: float, world: dict[str, ob
     """Whether anything has drifted in a window, and whether the first column has."""
     made = World(seed, **world)  # type: ignore[arg-type]
     layout = made.layout(trained)
-    found = compare(layout, None, counted(layout, made.draw(rows, shift)))
+    expected = counted(layout, made.draw(made.baseline)) if made.baseline else None
+    found = compare(layout, expected, counted(layout, made.draw(rows, shift)))
     drifted = [one.feature.name for one in found.inputs if one.drifted]
     return bool(drifted), "x0" in drifted
 
@@ -134,12 +149,19 @@ def _rejects(layout: Layout, found: Counts) -> bool:
 
 
 PLAIN: dict[str, object] = {"numbers": 17, "words": (3, 30, 240)}
+SPARSE: dict[str, object] = {"numbers": 4, "missing": 0.95}
+WIDE: dict[str, object] = {"numbers": 1, "words": (240,)}
 WINDOWS = (
     ("no shift, 20 columns", 5_000, 1_000, 0.0, PLAIN),
     ("no shift, few rows on both sides", 300, 100, 0.0, PLAIN),
     ("no shift, correlated at 0.8", 5_000, 1_000, 0.0, {"numbers": 20, "correlation": 0.8}),
     ("no shift, tied to whole numbers", 5_000, 1_000, 0.0, {"numbers": 20, "tied": True}),
     ("no shift, a million rows", 100_000, 1_000_000, 0.0, {"numbers": 5}),
+    ("no shift, few rows, numbers 95 % missing", 60, 60, 0.0, SPARSE),
+    ("no shift, few rows, 240 levels", 60, 1_000, 0.0, WIDE),
+    ("no shift, 240 levels twice", 200, 1_000, 0.0, {"numbers": 1, "words": (240, 240)}),
+    ("no shift, a window of 30", 2_000, 30, 0.0, PLAIN),
+    ("no shift, beside a window of 100", 2_000, 1_000, 0.0, {**PLAIN, "baseline": 100}),
     ("0.2 σ", 5_000, 1_000, 0.2, PLAIN),
     ("0.2 σ, tied", 5_000, 1_000, 0.2, {"numbers": 20, "tied": True}),
     ("0.15 σ", 5_000, 1_000, 0.15, PLAIN),
@@ -150,6 +172,10 @@ MONTHS = (
     ("no shift, trained on 500", 500, 300, 0.0, PLAIN),
     ("no shift, correlated at 0.8", 2_000, 100, 0.0, {"numbers": 20, "correlation": 0.8}),
     ("no shift, tied", 5_000, 100, 0.0, {"numbers": 20, "tied": True}),
+    ("no shift, one number, trained on 60", 60, 100, 0.0, {"numbers": 1}),
+    ("no shift, 95 % missing, trained on 60", 60, 100, 0.0, SPARSE),
+    ("no shift, 240 levels, trained on 60", 60, 100, 0.0, WIDE),
+    ("no shift, 240 levels, trained on 200", 200, 100, 0.0, WIDE),
     ("0.2 σ, trained on 5,000", 5_000, 100, 0.2, PLAIN),
     ("0.2 σ, trained on 1,000", 1_000, 100, 0.2, PLAIN),
     ("0.5 σ, trained on 5,000", 5_000, 100, 0.5, PLAIN),

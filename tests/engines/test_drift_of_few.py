@@ -1,6 +1,7 @@
 """Drift of few rows, few values and many categories: figures are numbers, and chance is not taken for a shift."""
 
 import math
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
@@ -12,7 +13,9 @@ from numpy.typing import NDArray
 from coreplex.engines.drift import distances
 from coreplex.engines.drift import layout as layouts
 from coreplex.engines.drift.bins import LevelBins
+from coreplex.engines.drift.evidence import ALPHA, Evidence
 from coreplex.engines.drift.layout import Counts, Layout
+from coreplex.engines.drift.scores import Score, Share, scores
 from coreplex.engines.drift.window import Drift, compare
 from coreplex.engines.tabular.schema import Column, ColumnType
 
@@ -113,3 +116,47 @@ def test_a_share_of_the_unseen_is_as_uncertain_as_good_and_turing_have_it() -> N
     assert off.std() == pytest.approx(((once + 2 * twice - once**2 / 60) ** 0.5) / 60, rel=0.05)
     assert distances.unseen_differs(25, 6, 60, (240, 1_000)).p_value == pytest.approx(0.05, abs=0.04)
     assert distances.unseen_differs(25, 6, 60, (50, 1_000)).p_value < 0.001  # type: ignore[operator]
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=6).filter(any))
+def test_what_training_says_of_a_mean_is_a_number_on_either_side_of_it(counts: list[int]) -> None:
+    vector = np.array(counts)
+    for score in (Score(np.linspace(0.0, 1.0, len(counts)), vector), Share(np.eye(len(counts))[0], vector)):
+        ends = [score.end(way, chance) for way, chance in ((-1.0, 0.001), (-1.0, 0.05), (1.0, 0.05), (1.0, 0.001))]
+        assert all(map(math.isfinite, ends))
+    assert ends[0] <= ends[1] <= score.mean <= ends[2] <= ends[3]
+    assert (ends[0] == 0, ends[3] == 1) == (counts[0] == 0, counts[0] == sum(counts))
+
+
+def test_the_ends_of_what_training_says_are_wrong_as_seldom_as_they_say() -> None:
+    """Of all that is scored of categories, trained on 60: what is never seen, too."""
+    shares, wrong, chance = dict(zip(NAMES.tolist(), ZIPF, strict=True)), 0, 0.01
+    for seed in range(400):
+        layout = trained(words(np.random.default_rng(seed), 60))
+        bins = layout.inputs[0].bins
+        assert isinstance(bins, LevelBins)
+        true = np.array([shares[level] for level in bins.levels])
+        *_, unseen, _ = scores(layout.inputs[0])
+        left = 1 - true.sum()
+        wrong += not unseen.end(-1.0, chance) <= left <= unseen.end(1.0, chance)
+    assert wrong <= 12, "8 are expected"
+
+
+def alarms(seed: int, draw: object, before: int) -> bool:
+    """Whether the watch says within a month of 100 rows an hour that something moved; nothing does."""
+    rng = np.random.default_rng(seed)
+    assert callable(draw)
+    layout = trained(draw(rng, before))
+    evidence, shares = Evidence(layout), counted(layout, draw(rng, 50_000)) / 50_000
+    capital = evidence.begin()
+    for found in rng.multinomial(100, shares, size=720):
+        capital = evidence.after(capital, found, timedelta(hours=1))
+        if evidence.total(capital) >= -math.log(ALPHA):
+            return True
+    return False
+
+
+def test_the_watch_of_a_model_that_learned_from_few_rows_cries_no_wolf() -> None:
+    """A small version of the table of tests/benchmarks/drift.md: 10 % where what training says of a rare share was taken for
+    normal."""
+    assert sum(alarms(seed, words, 60) for seed in range(80)) <= 4

@@ -17,7 +17,6 @@ from math import log
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from coreplex.engines.drift.bins import LevelBins
 from coreplex.engines.drift.layout import Counts, Layout, Part
@@ -29,7 +28,7 @@ FLOOR = 0.01
 """Of a score: a mean rank, or the share of a category, that moves by less is no drift."""
 ANSWER_FLOOR = 0.03
 """Of an answer, at least: those out-of-fold are of copies, which answer a little otherwise than what serves (`Feature.floor`)."""
-MISTAKEN = 0.2
+MISTAKEN = 0.1
 """How often, of all layouts, training's mean of any score may be further off than is allowed for (Bonferroni)."""
 STAKES = (0.03, 0.06, 0.12, 0.24)
 """Of standardised scores."""
@@ -60,9 +59,9 @@ class Evidence:
         """By feature."""
         inputs = len(self.layout.inputs)
         judged = [(part, list(scores(part.feature))) for part in self.layout.parts]
-        errors = float(norm.isf(MISTAKEN / 2 / max(sum(len(own) for _, own in judged), 1)))
+        chance = MISTAKEN / 2 / max(sum(len(own) for _, own in judged), 1)
         least = [FLOOR if place < inputs else ANSWER_FLOOR for place in range(len(judged))]
-        made = [(part, _factors(part, own, floor, errors)) for (part, own), floor in zip(judged, least, strict=True)]
+        made = [(part, _factors(part, own, floor, chance)) for (part, own), floor in zip(judged, least, strict=True)]
         return tuple(Bets(part, np.array(rows)) for part, rows in made if rows)
 
     @cached_property
@@ -93,10 +92,10 @@ class Evidence:
         return {one.part.feature.name: self.total(own) for one, own in zip(self.bets, parts, strict=True)}
 
 
-def _factors(part: Part, own: Iterable[Score], least: float, errors: float) -> list[NDArray[np.float64]]:
+def _factors(part: Part, own: Iterable[Score], least: float, chance: float) -> list[NDArray[np.float64]]:
     """One row of logarithms for each score, direction and stake. `least`: by how much a mean must move at least."""
-    allowed = [(one, max(least, _reach(part, one)) + errors * one.error) for one in own]
-    means = [(one, way, one.mean + way * most) for one, most in allowed for way in (1.0, -1.0)]
+    floors = [(one, max(least, _reach(part, one))) for one in own]
+    means = [(one, way, one.end(way, chance) + way * floor) for one, floor in floors for way in (1.0, -1.0)]
     return [row for score, way, mean in means if 0.0 < mean < 1.0 for row in _on(score, way, mean)]
 
 
