@@ -40,7 +40,9 @@ def _percentile(share: float, description: str) -> Any:
     return computed(float | None, lambda traffic, _: traffic.latency(share), description)
 
 
-@strawberry.type(description="How long the scoring of requests took, in milliseconds, within 1 %; null without requests.")
+@strawberry.type(
+    description="How long the scoring of requests that were answered took, in milliseconds, within 1 %; null without any."
+)
 class LatencyMs:
     p50: float | None = _percentile(0.5, "The median.")
     p95: float | None = _percentile(0.95, "95 % took no longer.")
@@ -64,7 +66,7 @@ def _rows(of: Any) -> Any:
 
 
 def _latency(of: Any) -> Any:
-    return computed(LatencyMs, lambda root, _: of(root), "How long their scoring took.")
+    return computed(LatencyMs, lambda root, _: of(root), "How long the scoring of those took that did not fail.")
 
 
 def _itself(root: tuple[datetime, Traffic]) -> Traffic:

@@ -27,7 +27,10 @@ THRESHOLD = (
 )
 METRIC = "Of a metric: which, by its name in the model's `metrics`, or `precision`, `recall`, `specificity`."
 BASIS = "Of a metric: what its value stands on; `either` unless said."
-FEWER = "Of an error rate or a latency: fewer requests say nothing; of a metric fewer rows with an outcome, or without one."
+FEWER = (
+    "Of an error rate fewer requests say nothing, of a latency fewer that were answered; of a metric fewer rows with an outcome, "
+    "or without one."
+)
 WINDOW = "How long back each look sees, such as `5m`, `1h` or `7d`; up to seven days."
 
 

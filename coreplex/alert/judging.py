@@ -92,9 +92,8 @@ async def _seen(session: ReadSession, alert: Alert, deployment: Deployment, mome
     if alert.kind is AlertKind.no_traffic:
         began = deployment.deployed_at or deployment.created_at
         return _no_traffic(alert, traffic, served_whole=moment - began >= timedelta(seconds=alert.window_secs))
-    if traffic.requests < alert.min_requests:
-        return NOTHING
-    return (_errors if alert.kind is AlertKind.error_rate else _latency)(alert, traffic, length)
+    judged, count = (_errors, traffic.requests) if alert.kind is AlertKind.error_rate else (_latency, traffic.answered)
+    return judged(alert, traffic, length) if count >= alert.min_requests else NOTHING
 
 
 async def _traffic(session: ReadSession, alert: Alert, deployment: Deployment, moment: datetime) -> tuple[Traffic, timedelta]:
@@ -168,7 +167,7 @@ def _latency(alert: Alert, traffic: Traffic, length: timedelta) -> Seen:
             "alert_latency",
             "{share:.0%} of {requests:,} requests took up to {took:.4g} ms (the limit is {limit:.4g} ms).",
             share=share,
-            requests=traffic.requests,
+            requests=traffic.answered,
             took=took,
             limit=limit,
         ),

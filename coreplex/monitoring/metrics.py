@@ -34,7 +34,7 @@ LATENCIES = text(
 
 @dataclass
 class Traffic:
-    """Requests with their rows. `latencies`: (BINS,) of them by how long their scoring took."""
+    """Requests with their rows. `latencies`: (BINS,) of those that were answered, by how long their scoring took."""
 
     requests: int = 0
     errors: int = 0
@@ -44,6 +44,11 @@ class Traffic:
     @property
     def error_rate(self) -> float | None:
         return self.errors / self.requests if self.requests else None
+
+    @property
+    def answered(self) -> int:
+        """Requests that did not fail."""
+        return int(self.latencies.sum())
 
     def add(self, requests: int, errors: int, rows: int) -> None:
         """Count further ones."""

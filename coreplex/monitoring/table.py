@@ -78,7 +78,7 @@ class TrafficCount(SQLModel, table=True):
     """What a deployment did in a span of time, as one part of a sum: there may be several rows of a span.
 
     `span_secs`: 0 for a part of a minute, as it was stored with the log; else a minute, an hour or a day.
-    `latency_bins`, `latency_counts`: sparse, of requests, in the bins of `coreplex.engines.drift.latency`.
+    `latency_bins`, `latency_counts`: sparse, of requests that were answered, in the bins of `coreplex.engines.drift.latency`.
     """
 
     __tablename__ = "traffic_counts"

@@ -64,7 +64,9 @@ def tallies(entries: Iterable[Entry], counters: Mapping[UUID, RowCounter]) -> li
 
 def _tally(group: Group, entries: Sequence[Entry], counter: RowCounter | None) -> dict[str, Any]:
     opening = [entry for entry in entries if entry["row_index"] == 0 or entry.get("first")]
-    latencies = np.array([latency.place(entry["latency_ms"]) for entry in opening], dtype=np.int64)
+    # What was refused took no time: among the others it would make them look quick.
+    answered = [latency.place(entry["latency_ms"]) for entry in opening if entry["error"] is None]
+    latencies = np.array(answered, dtype=np.int64)
     times, took = sparse(np.bincount(latencies, minlength=1))
     bins, counts = ([], []) if counter is None else sparse(counted(counter, entries))
     return {

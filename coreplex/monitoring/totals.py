@@ -74,8 +74,8 @@ ASKED = text(
 
 @dataclass(frozen=True)
 class Asked:
-    """Of one deployment and one arm, '' for what was asked without a rollout. `within`: requests by latency, as `EDGES_MS` has
-    them, each with all that are quicker, and all of them last."""
+    """Of one deployment and one arm, '' for what was asked without a rollout. `within`: requests that were answered, by
+    latency as `EDGES_MS` has them, each with all that are quicker, and all of them last."""
 
     deployment_id: UUID
     project_id: UUID

@@ -71,7 +71,12 @@ def _traffic(found: Totals) -> list[Family]:
         counter("coreplexml_prediction_requests", requests, [(labels, one.requests) for labels, one in asked]),
         counter("coreplexml_prediction_errors", "Those of them that failed.", [(labels, one.errors) for labels, one in asked]),
         counter("coreplexml_prediction_rows", "Rows of all of them.", [(labels, one.rows) for labels, one in asked]),
-        Family("coreplexml_prediction_latency_seconds", Kind.histogram, "How long scoring took, by request.", latencies),
+        Family(
+            "coreplexml_prediction_latency_seconds",
+            Kind.histogram,
+            "How long scoring took, by request that was answered.",
+            latencies,
+        ),
         gauge("coreplexml_deployment_info", "What a deployment is.", [(labels, 1) for labels in about.values()]),
         gauge("coreplexml_deployments_left_out", left_out, [({}, found.left_out)]),
     ]

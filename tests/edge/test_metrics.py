@@ -67,6 +67,7 @@ async def test_counters_stay_when_rows_are_joined_and_purged(
     before = sampled(await scraper.get("/metrics"))
     assert [of(before, served, f"{what}_total") for what in ("requests", "errors", "rows")] == [5, 0, 10]
     assert [of(before, served, f"{what}_total", "candidate") for what in ("requests", "errors", "rows")] == [1, 1, 1]
+    assert of(before, served, "latency_seconds_count", "candidate") == 0, "it was refused: that took no time"
     assert of(before, served, "requests_total", "shadow") == 1
     buckets = [of(before, served, "latency_seconds_bucket", le=le) for le in ("0.001", "0.025", "0.05", "10.0", "+Inf")]
     assert buckets == [2, 2, 4, 4, 5]
