@@ -69,7 +69,7 @@ class AlertEvent:
     alert: Any = owner("Alert", "alert_id", "The alert.")
     state: AlertState = strawberry.field(description="What it became.")
     value: float | None = strawberry.field(description="What the look saw.")
-    reason: Notice | None = strawberry.field(description="Why it fires.")
+    reason: Notice | None = strawberry.field(description="Why it fires, or why that is over.")
     waiting_cost: Notice | None = strawberry.field(description=COST)
     actor: Any = link("User", "actor_id", "Who changed it; null where the server did, and for an account that is gone.")
     created_at: datetime = strawberry.field(description="When.")
@@ -78,8 +78,9 @@ class AlertEvent:
 @node(Row)
 @strawberry.type(
     description="A rule by which people are told how a deployment does. It fires when enough of the last looks saw something "
-    "wrong, and is over when a whole window has been fine. Each change is told once, by webhooks, by mail and in the timeline; "
-    "of one that flaps nothing more than once an hour."
+    "wrong, and is over when a whole window has been fine, or had too few requests to tell; one on missing requests at the next "
+    "look after one came. Each change is told once and at once, by webhooks, by mail and in the timeline; of one that flaps "
+    "people hear that it fires and that it is over, and further changes within an hour wait for its end."
 )
 class Alert:
     id: strawberry.ID = strawberry.field(description="Identifier.")
@@ -111,10 +112,10 @@ class Alert:
         description="What the last look saw: a share, milliseconds, requests, the metric, or of drift the logarithm of the "
         "evidence; null for too few requests."
     )
-    reason: Notice | None = strawberry.field(description="Why it fires.")
+    reason: Notice | None = strawberry.field(description="Why it fires, or why that is over.")
     waiting_cost: Notice | None = strawberry.field(description=COST)
     changed_at: datetime = strawberry.field(description="Since when it stands where it does.")
-    told_at: datetime | None = strawberry.field(description="When people were told of it last.")
+    told_at: datetime | None = strawberry.field(description="When people were told last that it fires, or is over.")
     events: Connection[AlertEvent] = nested(service.EVENTS, "What became of it, newest first.")
     created_by: Any = link("User", "created_by", "Who made it; null for an account that is gone.")
     created_at: datetime = strawberry.field(description="When it was made.")

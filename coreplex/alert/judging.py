@@ -1,7 +1,8 @@
 """Looks at alerts: what a deployment did in the window, whether that is wrong, and whether it has been wrong often enough.
 
 An alert fires when `breaches_needed` of its last `looks_counted` looks saw something wrong. It is over when every look of a whole
-window has been fine, and as many as are counted.
+window has been fine, and as many as are counted; one on missing requests at the first that comes. A look
+at too few requests is fine.
 """
 
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlmodel import col
 
-from coreplex.alert.looking import NOTHING, Seen
+from coreplex.alert.looking import NOT_SERVING, NOTHING, Seen, over
 from coreplex.alert.metric_look import drift_loss, metric_seen
 from coreplex.alert.table import FIRED, Alert, AlertEvent, AlertKind, AlertState
 from coreplex.alert.telling import change, is_to_tell, tell
@@ -50,7 +51,7 @@ async def _look(session: WriteSession, alert_id: UUID) -> None:
     moment = now()
     deployment = await session.get_one(Deployment, alert.deployment_id)
     active = deployment.status is DeploymentStatus.active
-    await judge(session, alert, await _seen(session, alert, deployment, moment) if active else NOTHING, moment)
+    await judge(session, alert, await _seen(session, alert, deployment, moment) if active else NOT_SERVING, moment)
     alert.next_look_at = moment + every(alert)
     session.add(alert)
 
@@ -69,8 +70,11 @@ async def judge(session: WriteSession, alert: Alert, seen: Seen, moment: datetim
     alert.fine_since = None if seen.wrong else alert.fine_since or moment
     if alert.state not in FIRED and sum(alert.looks) >= alert.breaches_needed:
         await change(session, alert, AlertState.firing, seen.reason, waiting_cost=seen.cost)
+    elif alert.state in FIRED and _is_asked_again(alert, seen):
+        alert.looks = [False]  # those before it would have it fire again
+        await change(session, alert, AlertState.resolved, seen.reason)
     elif alert.state in FIRED and _is_over(alert, moment):
-        await change(session, alert, AlertState.resolved, None)
+        await change(session, alert, AlertState.resolved, over(seen, alert.fine_since or moment))
     elif is_to_tell(alert, moment):
         last = select(col(AlertEvent.id)).where(col(AlertEvent.alert_id) == alert.id).order_by(col(AlertEvent.id).desc())
         if (event_id := await session.scalar(last.limit(1))) is not None:
@@ -81,6 +85,10 @@ def _is_over(alert: Alert, moment: datetime) -> bool:
     enough = len(alert.looks) == alert.looks_counted and not any(alert.looks)
     settled = alert.fine_since is not None and moment - alert.fine_since >= timedelta(seconds=alert.window_secs)
     return enough and settled
+
+
+def _is_asked_again(alert: Alert, seen: Seen) -> bool:
+    return alert.kind is AlertKind.no_traffic and bool(seen.value)
 
 
 async def _seen(session: ReadSession, alert: Alert, deployment: Deployment, moment: datetime) -> Seen:
@@ -129,9 +137,17 @@ async def _drift(session: ReadSession, alert: Alert, deployment: Deployment, mom
 
 
 def _no_traffic(alert: Alert, traffic: Traffic, *, served_whole: bool) -> Seen:
-    if traffic.requests or not served_whole:
-        return Seen(float(traffic.requests), wrong=False)
     minutes = alert.window_secs / 60
+    if traffic.requests:
+        said = Message(
+            "alert_asked_again",
+            "It is asked again: {requests:,} requests in the last {minutes:g} minutes.",
+            requests=traffic.requests,
+            minutes=minutes,
+        )
+        return Seen(float(traffic.requests), False, said)
+    if not served_whole:
+        return Seen(0.0, wrong=False)
     return Seen(0.0, True, Message("alert_no_traffic", "Nobody has asked it anything for {minutes:g} minutes.", minutes=minutes))
 
 

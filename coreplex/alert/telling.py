@@ -1,7 +1,7 @@
 """Changes of alerts, and who is told of them: by webhooks, by mail, in the timeline.
 
-Of each change once, but of one that flaps no more than once an hour: it may be over soon after people were told that it fires,
-and what comes after that within the hour waits, and is left out where it was over by then.
+Of each change once, and at once. Of one that flaps that it fires and that it is over; what it becomes after that within the hour
+waits, and is left out where it was over by then. That somebody is at it uses up nothing of this.
 """
 
 from datetime import datetime, timedelta
@@ -55,9 +55,8 @@ async def change(
     session.add(alert)
     session.add(made)
     await session.flush()
-    said = f"The alert “{alert.name}” is {state}" + (f": {reason}" if reason is not None else ".")
     data = {"state": state, "value": alert.value, "deployment_id": str(alert.deployment_id)}
-    await event.audit(session, actor_id, alert, f"alert.{state}", said, data)
+    await event.audit(session, actor_id, alert, f"alert.{state}", _said(alert), data)
     await tell(session, alert, made.id, moment)
 
 
@@ -65,7 +64,9 @@ async def tell(session: WriteSession, alert: Alert, event_id: UUID, moment: date
     """Tell people where it stands, unless they know, it is muted, or it flaps: then the next look may tell."""
     if not is_to_tell(alert, moment):
         return
-    alert.told_state, alert.told_at, alert.told_before_at = alert.state, moment, alert.told_at
+    alert.told_state = alert.state
+    if alert.state is not AlertState.acknowledged:
+        alert.told_at, alert.told_before_at = moment, alert.told_at
     session.add(alert)
     await outbox.send(session, alert.project_id, TOLD[alert.state], _data(alert), subject=f"deployment/{alert.deployment_id}")
     if alert.is_mailed and alert.state is not AlertState.acknowledged:
@@ -86,8 +87,13 @@ def is_to_tell(alert: Alert, moment: datetime) -> bool:
     return first and alert.state is not AlertState.firing
 
 
+def _said(alert: Alert) -> str:
+    return f"The alert “{alert.name}” is {alert.state}" + (f": {alert.reason}" if alert.reason is not None else ".")
+
+
 def _data(alert: Alert) -> dict[str, Any]:
     return {
+        "message": _said(alert),
         "alert_id": str(alert.id),
         "name": alert.name,
         "kind": alert.kind,

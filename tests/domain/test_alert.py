@@ -2,19 +2,27 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from coreplex.alert import judging, telling
-from coreplex.alert.judging import Seen, judge
+from coreplex.account.table import User
+from coreplex.alert import jobs, judging, telling
+from coreplex.alert.judging import judge
+from coreplex.alert.looking import NOT_SERVING, Seen
 from coreplex.alert.table import Alert, AlertEvent, AlertKind, AlertState
 from coreplex.errors.tree import Message
+from coreplex.job.table import Job
+from coreplex.membership.table import Membership
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
+from coreplex.platform.permissions import Role
 from coreplex.webhook.table import Webhook, WebhookDelivery
+from tests.factories.account import mails_to
 from tests.factories.outside import alert_of
 from tests.factories.served import Served, serve
 
@@ -72,6 +80,11 @@ class Looked:
     async def told(self) -> list[str]:
         async with self.database.read() as session:
             return list(await session.scalars(select(col(WebhookDelivery.type)).order_by(col(WebhookDelivery.id))))
+
+    async def messages(self) -> list[str]:
+        async with self.database.read() as session:
+            data = await session.scalars(select(col(WebhookDelivery.data)).order_by(col(WebhookDelivery.id)))
+            return [one["message"] for one in data]
 
     async def became(self) -> list[str]:
         async with self.database.read() as session:
@@ -143,7 +156,58 @@ async def test_one_that_begins_anew_tells_again(looked: Looked) -> None:
     assert await looked.told() == ["alert.firing", "alert.firing"]
 
 
+async def test_acknowledging_holds_back_no_end(looked: Looked) -> None:
+    await looked.make()
+    await looked.see(WRONG, WRONG)
+    async with looked.database.transaction() as session:
+        alert = await session.get_one(Alert, looked.alert_id)
+        await telling.change(session, alert, AlertState.acknowledged, alert.reason)
+    assert await looked.see(*[FINE] * 5) is AlertState.resolved
+    assert await looked.told() == ["alert.firing", "alert.acknowledged", "alert.resolved"]
+    assert "is acknowledged: It broke." in (await looked.messages())[1]
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        (FINE, "is resolved: Nothing wrong was seen since 20"),
+        (UNSAID, "UTC, but the last look had too few requests or rows to tell."),
+        (NOT_SERVING, "is resolved: Its deployment does not serve any more."),
+    ],
+)
+async def test_the_end_says_why(looked: Looked, last: Seen, said: str) -> None:
+    await looked.make()
+    await looked.see(WRONG, WRONG)
+    assert await looked.see(*[last] * 5) is AlertState.resolved
+    assert said in (await looked.messages())[-1]
+
+
+async def test_missing_requests_are_over_with_the_first_that_comes(looked: Looked) -> None:
+    await looked.make(kind=AlertKind.no_traffic, window_secs=3600)
+    nobody, somebody = Seen(0.0, True, Message("nobody", "Nobody.")), Seen(2.0, False, Message("again", "It is asked again."))
+    assert await looked.see(nobody, nobody, nobody) is AlertState.firing
+    assert await looked.see(Seen(0.0, wrong=False)) is AlertState.firing, "deployed anew, and not asked yet"
+    assert await looked.see(somebody, somebody, somebody) is AlertState.resolved
+    assert await looked.became() == ["firing", "resolved"]
+    assert (await looked.messages())[-1].endswith(" is resolved: It is asked again.")
+
+
 async def test_what_says_nothing_never_fires(looked: Looked) -> None:
     await looked.make(kind=AlertKind.latency)
     assert await looked.see(*[UNSAID] * 20) is AlertState.ok
     assert await looked.became() == await looked.told() == []
+
+
+async def test_the_mail_says_where(looked: Looked) -> None:
+    await looked.make()
+    await looked.see(WRONG, WRONG)
+    async with looked.database.transaction() as session:
+        event = (await session.scalars(select(AlertEvent))).one()
+        owner = (await session.scalars(select(User))).one()
+        session.add(Membership(project_id=event.project_id, user_id=owner.id, role=Role.owner))
+        settings = SimpleNamespace(base_url="https://ml.example.com", smtp_url=None)
+        context: Any = SimpleNamespace(settings=settings, save=lambda work: work(session))
+        assert await jobs.mail(Job(type=telling.MAIL, entity_id=event.id), context) == {"mails": 1}
+    (mail,) = await mails_to(looked.database, owner.email)
+    assert mail.subject.endswith(": firing (d, Logged)")
+    assert "on the deployment “d” of the project “Logged” is firing.\n\nIt broke." in mail.body
