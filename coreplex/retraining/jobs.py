@@ -9,6 +9,7 @@ from coreplex.deployment.table import Deployment
 from coreplex.job.context import JobContext
 from coreplex.job.kinds import JobKind, declare
 from coreplex.job.table import Job
+from coreplex.membership.table import Project
 from coreplex.platform.database import WriteSession
 from coreplex.platform.deferred_import import later
 from coreplex.retraining.table import REPLAY, RETRAIN, RetrainPolicy, RetrainRun
@@ -25,7 +26,7 @@ async def _mail(session: WriteSession, job: Job, context: JobContext) -> int:
         lines.append("It serves nowhere until somebody deploys it.")
     lines.append(f"{context.settings.base_url}/api/mlops/deployments/{run.deployment_id}/retrain-runs tells more.")
     recipients = await editors_of(session, run.project_id)
-    return await _post(session, context, recipients, f"Retraining of {deployment.name}: {run.status}", lines)
+    return await _post(session, context, recipients, deployment, run.status, lines)
 
 
 async def _mail_disabled(session: WriteSession, job: Job, context: JobContext) -> int:
@@ -39,10 +40,16 @@ async def _mail_disabled(session: WriteSession, job: Job, context: JobContext) -
     )
     recipients = {*await editors_of(session, run.project_id), *(await session.scalars(owner)).all()}
     lines = [f"“{deployment.name}” is retrained by itself no more.", str(policy.disabled_reason)]
-    return await _post(session, context, sorted(recipients), f"Retraining of {deployment.name}: disabled", lines)
+    lines.append(f"{context.settings.base_url}/api/mlops/deployments/{deployment.id}/retrain-policy is where it is set again.")
+    return await _post(session, context, sorted(recipients), deployment, "disabled", lines)
 
 
-async def _post(session: WriteSession, context: JobContext, recipients: list[str], subject: str, lines: list[str]) -> int:
+async def _post(
+    session: WriteSession, context: JobContext, recipients: list[str], deployment: Deployment, what: str, lines: list[str]
+) -> int:
+    project = await session.get_one(Project, deployment.project_id)
+    subject = f"Retraining of {deployment.name}: {what} ({project.name})"
+    lines = [*lines, f"The deployment is one of the project “{project.name}”."]
     for address in recipients:
         await post(session, context.settings, address, subject, "\n\n".join(lines) + "\n")
     return len(recipients)

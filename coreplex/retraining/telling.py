@@ -14,6 +14,7 @@ from coreplex.webhook.event_types import declare
 
 MAIL, MAIL_DISABLED = "retrain_mail", "retrain_disabled_mail"
 """The kinds of jobs that write mails (`coreplex.retraining.jobs`)."""
+ENDED = {RetrainStatus.failed: "has failed", RetrainStatus.skipped: "was skipped", RetrainStatus.cancelled: "was cancelled"}
 FINISHED = declare("retraining.finished", "A retraining has ended, with a challenger or without one.")
 DISABLED = declare("retraining.disabled", "A retrain policy was disabled: who set it may not change the project any more.")
 
@@ -45,7 +46,7 @@ def outcome(run: RetrainRun, deployment: Deployment) -> str:
         scores = "" if run.value is None else f" ({run.metric} {run.value:.4g}{_before(run)})"
         return f"The retraining of “{deployment.name}” has made a challenger{scores}."
     why = "." if run.reason is None else f": {run.reason}"
-    return f"The retraining of “{deployment.name}” is {run.status}{why}"
+    return f"The retraining of “{deployment.name}” {ENDED[run.status]}{why}"
 
 
 def _before(run: RetrainRun) -> str:

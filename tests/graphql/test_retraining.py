@@ -23,6 +23,8 @@ from tests.factories.retrained import RETRAIN, Retrained, retrained
 
 __all__ = ["retrained"]
 
+PROJECT = "Project of owner@example.com"
+
 
 async def test_nothing_new_is_skipped_and_what_was_missed_is_looked_at_once(retrained: Retrained) -> None:
     (run,) = await retrained.due()
@@ -63,7 +65,7 @@ async def test_a_new_version_is_learned_from_as_before_and_gives_a_challenger(re
     assert await retrained.told() == ["retraining.finished"]
     await retrained.work()
     people = {f"{name}@example.com" for name in ("owner", "admin", "editor")}
-    assert {(who, "Retraining of staging: succeeded") for who in people} <= await retrained.mails()
+    assert {(who, f"Retraining of staging: succeeded ({PROJECT})") for who in people} <= await retrained.mails()
 
     (newest, *_) = await retrained.due()
     assert newest["reason"]["reason"] == "nothing_new", "the challenger has learned from it"
@@ -120,7 +122,7 @@ async def test_who_lost_access_trains_no_more_and_is_told(retrained: Retrained) 
     assert (policy["isEnabled"], policy["disabledReason"]["reason"]) == (False, "retrain_owner_lost_access")
     assert policy["nextRunAt"] is None
     await retrained.work()
-    subject = "Retraining of staging: disabled"
+    subject = f"Retraining of staging: disabled ({PROJECT})"
     assert {who for who, about in await retrained.mails() if about == subject} == {
         f"{name}@example.com" for name in ("owner", "admin", "editor")
     }
