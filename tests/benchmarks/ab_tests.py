@@ -91,6 +91,33 @@ def tailed(sigma: float) -> Draw:
     return lambda random, size: random.lognormal(sigma=sigma, size=size)
 
 
+def revenue(buyers: float, sigma: float, factor: float = 1.0) -> Draw:
+    """What visitors pay: most of them nothing."""
+    return lambda random, size: np.where(random.random(size) < buyers, factor * random.lognormal(0.0, sigma, size), 0.0)
+
+
+def baskets(factor: float = 1.0) -> Draw:
+    """The same of a shop whose baskets are much alike."""
+    return lambda random, size: np.where(random.random(size) < 0.1, factor * random.gamma(2.0, 1.0, size), 0.0)
+
+
+def outliers(random: Random, size: int) -> Any:
+    return random.exponential(size=size) + np.where(random.random(size) < 0.001, 1000.0, 0.0)
+
+
+def uneven_cases() -> list[Case]:
+    """Of values that are seldom large, which a small side has not seen yet: 400 rows a day, and 2,000."""
+    kinds = {
+        "revenue, 2 % buy, log-normal of s = 1.5": revenue(0.02, 1.5),
+        "revenue, 5 % buy, log-normal of s = 1": revenue(0.05, 1.0),
+        "log-normal, s = 2.5": tailed(2.5),
+        "exponential, and 1,000 more of 0.1 %": outliers,
+    }
+    shares = (0.5, 0.2, 0.1, 0.9)
+    found = [Case(name, 400, share, draw, days=50) for name, draw in kinds.items() for share in shares]
+    return [*found, Case("revenue, 2 % buy, log-normal of s = 1.5", 2000, 0.05, revenue(0.02, 1.5), days=30)]
+
+
 def null_cases() -> list[Case]:
     rates = [
         Case(f"rate of {p:.1%}", rows, share, rate(p)) for p in (0.005, 0.05, 0.5) for rows in (100, 1000) for share in (0.5, 0.1)
@@ -111,6 +138,18 @@ PLANTED = (
     Case("mean, 0.1 standard deviations", 1000, 0.5, lambda r, n: r.normal(size=n), lambda r, n: r.normal(size=n) + 0.1, 20),
     Case("log-normal, 20 % more", 1000, 0.5, tailed(1.0), lambda r, n: 1.2 * r.lognormal(sigma=1.0, size=n), 20),
 )
+
+PLANTED_UNEVEN = [
+    case
+    for share in (0.5, 0.1, 0.9)
+    for case in (
+        Case("rate of 10 % to 11.5 %", 2000, share, rate(0.10), rate(0.115), 20),
+        Case("baskets of 10 %, 20 % more", 4000, share, baskets(), baskets(1.2), 20),
+        Case("baskets of 10 %, 10 % more", 8000, share, baskets(), baskets(1.1), 20),
+        Case("revenue, 5 % buy, log-normal of s = 1, 20 % more", 20_000, share, revenue(0.05, 1), revenue(0.05, 1, 1.2), 20),
+        Case("log-normal, s = 1, 10 % more", 2000, share, tailed(1.0), lambda r, n: 1.1 * r.lognormal(sigma=1.0, size=n), 20),
+    )
+]
 
 
 def days_of(case: Case, random: Random) -> list[tuple[Sample, Sample]]:
@@ -149,6 +188,10 @@ def table(title: str, cells: Callable[[list[tuple[int, int]]], str], cases: list
     for seed, case in enumerate(cases):
         found = measured(case, runs, seed)
         print(f"| {case.name} | {case.rows} | {case.share:.0%} | {' | '.join(map(cells, found.values()))} |", flush=True)
+
+
+def share_with_winner(all_of: list[tuple[int, int]]) -> str:
+    return f"{np.mean([winner != 0 for winner, _ in all_of]):.1%}"
 
 
 def ratios(runs: int) -> None:
@@ -201,7 +244,10 @@ def against_gbstats() -> None:
         far[name] = max(far.get(name, 0.0), abs(ours - theirs) / max(abs(theirs), 1e-12))
 
     for _ in range(300):
-        values = [random.normal(loc, 2, int(random.integers(600, 5000))) for loc in (1.0, 1.0 + random.normal(0, 0.1))]
+        # Of two sizes the larger side varies less: the other way round gbstats has no floor under the variance.
+        sizes = sorted(int(one) for one in random.integers(600, 5000, 2))
+        means = (1.0, 1.0 + random.normal(0, 0.1))
+        values = [random.normal(mean, sd, size) for mean, sd, size in zip(means, (2.4, 2.0), sizes, strict=True)]
         a, b = (Sample(len(one), float(one.sum()), float((one**2).sum())) for one in values)
         stats = [SampleMeanStatistic(n=one.size, sum=one.total, sum_squares=one.squares) for one in (a, b)]
         theirs = SequentialTwoSidedTTest(*stats, SequentialConfig(difference_type="absolute"))
@@ -243,7 +289,7 @@ def main() -> None:
     print(f"# A/B tests\n\nMeasured by `tests/benchmarks/ab_tests.py --runs {said.runs}` at a confidence of {CONFIDENCE:.0%}.")
     print("Tests are looked at at the end of each day, and end with their first winner.")
     told = f"No difference, {DAYS} days: share of {said.runs:,} tests with a winner"
-    table(told, lambda all_of: f"{np.mean([winner != 0 for winner, _ in all_of]):.1%}", null_cases(), said.runs)
+    table(told, share_with_winner, null_cases(), said.runs)
 
     def power(all_of: list[tuple[int, int]]) -> str:
         days = [day for winner, day in all_of if winner > 0]
@@ -251,7 +297,11 @@ def main() -> None:
         middle = f"day {int(np.median(days))}" if days else "never"
         return f"{len(days) / len(all_of):.1%} ({middle}; wrong {wrong:.1%})"
 
-    table("B is better, 20 days: found, on which day in the median", power, list(PLANTED), said.runs // 4)
+    few = said.runs // 4
+    table("B is better, 20 days: found, on which day in the median", power, list(PLANTED), few)
+    told = f"No difference, values that are seldom large, uneven shares: share of {few:,} tests with a winner"
+    table(told, share_with_winner, uneven_cases(), few)
+    table("B is better, uneven shares, 20 days", power, PLANTED_UNEVEN, said.runs // 10)
     ratios(said.runs)
     customers(said.runs // 2)
 
