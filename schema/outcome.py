@@ -11,11 +11,14 @@ from schema.notice import Notice
 
 published(inputs.Outcome, "OutcomeInput", "What came out of one row.")
 published(inputs.RecordOutcomes, "RecordOutcomesInput", "What came out of rows that a deployment was asked.")
+PAST_RETENTION = "Of those refused: how many are of rows that are no longer in the log, by their age."
+WHY = "A machine word for why: `not_logged_yet` is to be sent again, `past_retention` and `no_such_entry` never will be taken."
 
 
 @strawberry.type(description="An outcome that was not taken.")
 class RefusedOutcome:
     index: int = computed(int, lambda refused, _: refused[0], "Its place among the items that were sent, from 0.")
+    code: str = computed(str, lambda refused, _: refused[1].reason, WHY)
     reason: Notice = computed(Notice, lambda refused, _: refused[1], "Why.")
 
 
@@ -24,6 +27,7 @@ class RecordOutcomesPayload:
     deployment: Deployment = strawberry.field(description="The deployment that was asked.")
     recorded_count: int = strawberry.field(description="Outcomes that are new, or others than before.")
     unchanged_count: int = strawberry.field(description="Outcomes that were there already.")
+    past_retention_count: int = strawberry.field(description=PAST_RETENTION)
     refused: list[RefusedOutcome] = strawberry.field(description="Those that were not taken; the others were.")
 
 

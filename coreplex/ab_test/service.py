@@ -196,13 +196,16 @@ async def predict(services: Services, grant: Grant, wanted: PredictAbTest, asked
     return await along(services, route, wanted, asked)
 
 
-async def record_outcomes(session: WriteSession, grant: Grant, wanted: RecordAbTestOutcomes) -> tuple[AbTest, *outcome.Taken]:
+async def record_outcomes(
+    session: WriteSession, grant: Grant, wanted: RecordAbTestOutcomes, settings: Settings
+) -> tuple[AbTest, *outcome.Taken]:
     """Take in what came out of rows of a running test; late outcomes count as long as it runs. Raises Conflict beyond that."""
     test = await open_row(session, grant, AbTest, wanted.ab_test_id, NOUN)
     rollout = await _running(session, test)
     if test.metric is AbTestMetric.outcome:
-        return test, *await outcome.take_in_worth(session, rollout, wanted.items)
-    return test, *await outcome.take_in(session, await session.get_one(Deployment, test.deployment_a_id), wanted.items)
+        return test, *await outcome.take_in_worth(session, rollout, wanted.items, settings)
+    deployment = await session.get_one(Deployment, test.deployment_a_id)
+    return test, *await outcome.take_in(session, deployment, wanted.items, settings)
 
 
 async def _opened(session: WriteSession, grant: Grant, test_id: str) -> AbTest:

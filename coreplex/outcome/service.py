@@ -19,22 +19,19 @@ from coreplex.deployment.rollouts import SPLITTING
 from coreplex.deployment.table import Deployment, Loss, Rollout
 from coreplex.errors.tree import Message
 from coreplex.membership.access import open_row
+from coreplex.outcome.absent import is_past_retention, kept_days, why
 from coreplex.outcome.counting import Change, Side, apply, count, is_of
 from coreplex.outcome.entries import Entry, Place, entries_of
 from coreplex.outcome.inputs import Outcome, RecordOutcomes
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
 from coreplex.platform.permissions import Grant
+from coreplex.platform.settings import Settings
 from coreplex.serving.table import InferenceLog
 
 EARLY = timedelta(minutes=5)
 """How far clocks may differ: what came out later than that has not come out yet."""
 LONGEST = 300
-UNKNOWN = Message(
-    "no_such_entry",
-    "There is no such row in the log of this deployment: the ids are others, retention was quicker, or it was answered a "
-    "moment ago.",
-)
 FAILED = Message("row_not_answered", "The row was not answered: there is nothing to hold the outcome against.")
 TWICE = Message("outcome_twice", "The same row is there before, in this very call.")
 NO_NUMBER = Message("outcome_no_number", "This model predicts numbers: the outcome must be one.")
@@ -57,33 +54,36 @@ STORE_WORTH = text(
     """
 )
 
-Taken = tuple[int, int, list[tuple[int, Message]]]
-"""How many outcomes are new or others than before, and how many were there already; and the places of those that were refused
-among what was sent, with why."""
+Taken = tuple[int, int, int, list[tuple[int, Message]]]
+"""How many outcomes are new or others than before, how many were there already, and how many of rows that went with time; and the
+places of those that were refused among what was sent, with why."""
 
 
-async def record(session: WriteSession, grant: Grant, wanted: RecordOutcomes) -> tuple[Deployment, *Taken]:
+async def record(session: WriteSession, grant: Grant, wanted: RecordOutcomes, settings: Settings) -> tuple[Deployment, *Taken]:
     """Take in outcomes; those that cannot be taken are refused one by one, the others go on. Raises NotFound, Forbidden."""
     deployment = await open_row(session, grant, Deployment, wanted.deployment_id, "Deployment")
-    return deployment, *await take_in(session, deployment, wanted.items)
+    return deployment, *await take_in(session, deployment, wanted.items, settings)
 
 
-async def take_in(session: WriteSession, deployment: Deployment, items: Sequence[Outcome]) -> Taken:
+async def take_in(session: WriteSession, deployment: Deployment, items: Sequence[Outcome], settings: Settings) -> Taken:
     """Take in outcomes of rows of a deployment, whoever answered them."""
     rollouts = await _rollouts(session, deployment)
-    entries = await entries_of(session, _sides(rollouts) | {deployment.id}, items, col(InferenceLog.outcome))
+    sides = _sides(rollouts) | {deployment.id}
+    entries = await entries_of(session, sides, items, col(InferenceLog.outcome))
+    days = await kept_days(session, sides, settings)
     judged = [one for one in rollouts if one.loss is not Loss.outcome]
-    return await _take_in(session, judged, entries, items, _refusal, STORE)
+    return await _take_in(session, judged, entries, items, days, _refusal, STORE)
 
 
-async def take_in_worth(session: WriteSession, test: Rollout, items: Sequence[Outcome]) -> Taken:
+async def take_in_worth(session: WriteSession, test: Rollout, items: Sequence[Outcome], settings: Settings) -> Taken:
     """Take in what a running test counts of its rows: numbers, or true or false. The model's own outcomes stay as they are."""
     entries = await entries_of(session, _sides([test]), items, col(InferenceLog.worth))
+    days = await kept_days(session, _sides([test]), settings)
 
-    def refusal(entry: Entry | None, item: Outcome) -> Message | None:
+    def refusal(entry: Entry, item: Outcome) -> Message | None:
         return _refusal_of_worth(test, entry, item)
 
-    return await _take_in(session, [test], entries, items, refusal, STORE_WORTH)
+    return await _take_in(session, [test], entries, items, days, refusal, STORE_WORTH)
 
 
 async def _take_in(
@@ -91,7 +91,8 @@ async def _take_in(
     rollouts: Sequence[Rollout],
     entries: dict[Place, Entry],
     items: Sequence[Outcome],
-    refusal: Callable[[Entry | None, Outcome], Message | None],
+    days: int | None,
+    refusal: Callable[[Entry, Outcome], Message | None],
     store: TextClause,
 ) -> Taken:
     rows, changes, seen = [], dict[Side, Change](), set[Place]()
@@ -99,19 +100,22 @@ async def _take_in(
     for index, item in enumerate(items):
         place = item.request_id.lower(), item.row_index
         entry = entries.get(place)
-        reason = TWICE if place in seen else refusal(entry, item)
-        seen.add(place)
-        if reason is not None or entry is None:
-            refused.append((index, reason or UNKNOWN))
+        if place in seen:
+            refused.append((index, TWICE))
+        elif entry is None:
+            refused.append((index, why(item.request_id, days)))
+        elif (reason := refusal(entry, item)) is not None:
+            refused.append((index, reason))
         elif entry.outcome is not None and _same(entry.outcome, item.outcome):
             unchanged += 1
         else:
             rows.append({"id": entry.id, "week": entry.retention_week, "outcome": item.outcome, "at": item.at or now()})
             count(changes, rollouts, entry, item.outcome)
+        seen.add(place)
     if rows:
         await session.execute(store, {"outcomes": orjson.dumps(rows, default=str).decode()})
         await apply(session, changes)
-    return len(rows), unchanged, refused
+    return len(rows), unchanged, sum(is_past_retention(reason) for _, reason in refused), refused
 
 
 async def _rollouts(session: WriteSession, deployment: Deployment) -> Sequence[Rollout]:
@@ -127,9 +131,7 @@ def _sides(rollouts: Sequence[Rollout]) -> set[UUID]:
     return {side for one in rollouts for side in (one.baseline_id, one.candidate_id)}
 
 
-def _refusal_of_worth(test: Rollout, entry: Entry | None, item: Outcome) -> Message | None:
-    if entry is None:
-        return UNKNOWN
+def _refusal_of_worth(test: Rollout, entry: Entry, item: Outcome) -> Message | None:
     if entry.output is None:
         return FAILED
     if not is_of(test, entry):
@@ -137,9 +139,7 @@ def _refusal_of_worth(test: Rollout, entry: Entry | None, item: Outcome) -> Mess
     return None if isinstance(item.outcome, int | float) and math.isfinite(item.outcome) else NO_WORTH
 
 
-def _refusal(entry: Entry | None, item: Outcome) -> Message | None:
-    if entry is None:
-        return UNKNOWN
+def _refusal(entry: Entry, item: Outcome) -> Message | None:
     if entry.output is None:
         return FAILED
     if item.at is not None and item.at > now() + EARLY:

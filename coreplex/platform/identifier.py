@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import UTC, datetime
 from uuid import UUID
 
 from coreplex.errors.tree import NotFound
@@ -29,6 +30,18 @@ def new_text_ids(count: int) -> list[str]:
         return [first]
     head, last = first[:24], int(first[24:], 16) >> 1  # half of what fits in, so that none of them runs over
     return [f"{head}{number:012x}" for number in range(last, last + count)]
+
+
+def moment_of(text: str) -> datetime | None:
+    """When a UUID version 7 was made; None of anything else."""
+    try:
+        found = UUID(text)
+    except ValueError:
+        return None
+    try:
+        return datetime.fromtimestamp((found.int >> 80) / 1000, UTC) if found.version == 7 else None
+    except (OverflowError, ValueError):
+        return None  # beyond the year 9999
 
 
 def _moment() -> int:

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import httpx
 
+from coreplex.platform.identifier import new_text_id
 from tests.factories.experiment import ROW, Lab
 from tests.rest.test_deployment import act, deploy, logged, one, project
 from tests.rest.test_rollout import ROWS, canary, predict, start, until
@@ -77,7 +78,7 @@ def test_what_cannot_be_taken_is_refused_by_line_and_the_others_are_taken(projec
     assert counts(done) == (2, 0, 6)
     assert [one["index"] for one in done["refused"]] == [0, 2, 3, 4, 5, 6]
     told = [one["reason"] for one in done["refused"]]
-    for part, reason in zip(("no such row", "before", "300", "no such row", "future", "not answered"), told, strict=True):
+    for part, reason in zip(("no such row", "before", "300", "not in the log yet", "future", "not answered"), told, strict=True):
         assert part in reason
     assert sorted(map(str, entries(project, deployment, 5).values())) == ["1", "None", "None", "None", "yes"]
     beyond = [{"outcome": value} for value in ("a\0b", 1e300, 10**400, -(10**101))] + [{"request_id": "a\0"}, {"at": "yesterday"}]
@@ -93,6 +94,16 @@ def test_what_cannot_be_taken_is_refused_by_line_and_the_others_are_taken(projec
         assert part in post(project, deployment, [{"request_id": request, **wrong_item}], 422)["message"]
     for wrong in ([], [{}], [{"request_id": request}], [{"request_id": request, "outcome": {"a": 1}}], [1], {"a": 1}):
         post(project, deployment, wrong, 422)  # type: ignore[arg-type]
+
+
+def test_what_is_not_in_the_log_is_refused_by_why(project: Lab) -> None:
+    """An id that never was, one of 2020 and one that was made just now."""
+    deployment = deploy(project, "a")
+    ids = ("nonsense", str(uuid4()), "016f5e66-e800-7000-8000-000000000000", new_text_id())
+    done = post(project, deployment, [{"request_id": one_id, "outcome": "yes"} for one_id in ids])
+    assert [one["code"] for one in done["refused"]] == ["no_such_entry", "no_such_entry", "past_retention", "not_logged_yet"]
+    assert len({one["reason"] for one in done["refused"]}) == 3
+    assert done["past_retention_count"] == 1
 
 
 def answered(lab: Lab, deployment: str, rows: list[Any]) -> list[tuple[dict[str, Any], str, str]]:
