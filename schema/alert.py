@@ -7,9 +7,9 @@ import strawberry
 
 from coreplex.alert import inputs, service
 from coreplex.alert.inputs import SHARES, LatencyPercentile
+from coreplex.alert.table import MOST_ALERTS, AlertKind, AlertState
 from coreplex.alert.table import Alert as Row
 from coreplex.alert.table import AlertEvent as EventRow
-from coreplex.alert.table import AlertKind, AlertState
 from coreplex.monitoring.table import MetricBasis
 from coreplex.platform.permissions import READ, WRITE
 from schema.common import published
@@ -139,7 +139,9 @@ class AlertQuery:
 
 @strawberry.type
 class AlertMutation:
-    create_alert: AlertPayload | None = command(service.create, AlertPayload, WRITE, "Watch a deployment and be told.")
+    create_alert: AlertPayload | None = command(
+        service.create, AlertPayload, WRITE, f"Watch a deployment and be told; at most {MOST_ALERTS} alerts a project."
+    )
     update_alert: AlertPayload | None = command(
         service.update, AlertPayload, WRITE, "Change an alert; what was seen before counts no more."
     )

@@ -10,7 +10,7 @@ from typing import Any
 import aiosmtplib
 
 from coreplex.account.table import Mail
-from coreplex.errors.tree import Message, Unavailable
+from coreplex.errors.tree import Invalid, Message, Unavailable
 from coreplex.job.context import JobContext
 from coreplex.job.table import Job
 from coreplex.platform.clock import now
@@ -23,11 +23,11 @@ SENT_BODY = "(sent; the text is not kept)"
 
 
 def compose(settings: Settings, mail: Mail) -> EmailMessage:
-    """The mail as plain text. Raises ValueError for a header that no mail may have."""
+    """The mail as plain text, its subject in one line. Raises ValueError for a header that no mail may have."""
     message = EmailMessage()
     message["From"] = settings.mail_from
     message["To"] = mail.recipient
-    message["Subject"] = mail.subject
+    message["Subject"] = " ".join("".join(one if one.isprintable() else " " for one in mail.subject).split())
     message["Date"] = formatdate(mail.created_at.timestamp(), usegmt=True)
     message["Message-ID"] = make_msgid(str(mail.id), parseaddr(settings.mail_from)[1].rpartition("@")[2] or "localhost")
     message["Auto-Submitted"] = "auto-generated"
@@ -52,6 +52,10 @@ async def run(job: Job, context: JobContext) -> None:
         return
     try:
         await send(context.settings, mail)
+    except ValueError as error:
+        trouble = str(error)[:500]
+        await context.save(lambda session: _note(session, mail, last_error=trouble))
+        raise Invalid(Message("mail_not_written", "The mail cannot be written ({trouble}).", trouble=trouble)) from error
     except (aiosmtplib.SMTPException, OSError) as error:
         trouble = f"{type(error).__name__}: {error}"[:500]
         await context.save(lambda session: _note(session, mail, last_error=trouble))

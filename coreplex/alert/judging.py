@@ -5,6 +5,7 @@ window has been fine, and as many as are counted; one on missing requests at the
 at too few requests is fine.
 """
 
+import time
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -26,20 +27,25 @@ from coreplex.platform.database import Database, ReadSession, WriteSession
 from coreplex.platform.one_by_one import one_by_one
 
 MOST_AT_ONCE = 200
+BUDGET_SECS = 4.0
+"""What else is looked at every few seconds waits no longer for the alerts of all projects."""
 EVERY_LEAST, EVERY_MOST = timedelta(seconds=5), timedelta(minutes=1)
 PARTS = 10
 """Looks within a window."""
 
 
 async def tend(database: Database) -> None:
-    """Look at every alert that it is time for."""
+    """Look at the alerts that it is time for, those that waited longest first, until there is no time left for this round."""
     due = select(col(Alert.id)).where(col(Alert.is_enabled), col(Alert.next_look_at) <= now())
     async with database.read() as session:
         found = (await session.scalars(due.order_by(col(Alert.next_look_at)).limit(MOST_AT_ONCE))).all()
 
+    end = time.monotonic() + BUDGET_SECS
+
     async def look_at(alert_id: UUID) -> None:
-        async with database.transaction() as session:
-            await _look(session, alert_id)
+        if time.monotonic() < end:
+            async with database.transaction() as session:
+                await _look(session, alert_id)
 
     await one_by_one(found, look_at, "alert.not_looked_at")
 

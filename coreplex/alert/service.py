@@ -4,13 +4,14 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlmodel import col, select
+from sqlalchemy import func, select
+from sqlmodel import col
 
 from coreplex.alert.inputs import SHARES, AcknowledgeAlert, CreateAlert, DeleteAlert, LatencyPercentile, MuteAlert, UpdateAlert
-from coreplex.alert.table import FIRED, Alert, AlertEvent, AlertKind, AlertState
+from coreplex.alert.table import FIRED, MOST_ALERTS, Alert, AlertEvent, AlertKind, AlertState
 from coreplex.alert.telling import change
 from coreplex.deployment.table import Deployment
-from coreplex.errors.tree import Conflict, Invalid, Message, NotFound
+from coreplex.errors.tree import Conflict, Invalid, Message, NotFound, QuotaExceeded
 from coreplex.event import service as event
 from coreplex.membership import quota
 from coreplex.membership.access import OF_OTHER_PROJECT, open_project, open_row, visible_projects
@@ -72,7 +73,7 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateAlert, setti
     deployment = await open_row(session, grant, Deployment, wanted.deployment_id, "Deployment")
     if deployment.project_id != project.id:
         raise Invalid.field(OF_OTHER_PROJECT, "deployment_id")
-    await quota.take_item(session, settings, project.id, Alert, TOO_MANY)
+    await _take_place(session, settings, project.id)
     said = wanted.model_dump(exclude={"project_id", "deployment_id", "window", *OF_KIND})
     row = Alert(
         **said,
@@ -90,6 +91,17 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateAlert, setti
     await session.flush()
     await event.audit(session, grant.user_id, row, "alert.created", f"The alert “{row.name}” was made.")
     return row
+
+
+async def _take_place(session: WriteSession, settings: Settings, project_id: UUID) -> None:
+    """A place for one more alert in the project. Raises QuotaExceeded."""
+    await quota.take_item(session, settings, project_id, Alert, TOO_MANY)
+    if await quota.count(session, select(func.count()).where(col(Alert.project_id) == project_id)) >= MOST_ALERTS:
+        raise QuotaExceeded(
+            Message(
+                "too_many_alerts", "This project has {most} alerts, the most there may be. Delete one first.", most=MOST_ALERTS
+            )
+        )
 
 
 async def update(session: WriteSession, grant: Grant, wanted: UpdateAlert) -> Alert:

@@ -8,7 +8,7 @@ from sqlmodel import Field, SQLModel
 
 from coreplex.errors.tree import Message
 from coreplex.monitoring.table import MetricBasis
-from coreplex.platform.bound import OF_PROJECT, Bound, Rule
+from coreplex.platform.bound import Bound, Rule
 from coreplex.platform.columns import document, key, maybe_moment, maybe_notice, maybe_word, moment, reference, word
 
 
@@ -32,11 +32,15 @@ class AlertState(StrEnum):
 FIRED = frozenset({AlertState.firing, AlertState.acknowledged})
 
 
+MOST_ALERTS = 100
+"""Of a project: each is looked at within a minute, by one process for all projects."""
+
+
 class Alert(SQLModel, table=True):
     """A rule, and where it stands. `looks`: what the last ones saw, the newest last."""
 
     __tablename__ = "alerts"
-    __bound__ = Bound(OF_PROJECT)
+    __bound__ = Bound(f"{MOST_ALERTS} of a project. Go with it.")
     model_config = {"arbitrary_types_allowed": True}  # messages
 
     id: UUID = key()

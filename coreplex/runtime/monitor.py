@@ -5,6 +5,8 @@ Each worker runs it; the one that has the lock of PostgreSQL looks, and another 
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
@@ -16,12 +18,13 @@ from coreplex.deployment.table import Rollout, RolloutKind, RolloutStatus
 from coreplex.monitoring import spans
 from coreplex.monitoring.table import BinCount
 from coreplex.platform.clock import now
-from coreplex.platform.database import Database
+from coreplex.platform.database import Database, WriteSession
 from coreplex.platform.deferred_import import later
 from coreplex.platform.one_by_one import one_by_one
 from coreplex.retraining import queries as retraining
 
 EVERY_SECS = 5.0
+AWAKE_SECS = 5.0
 tend = later("coreplex.deployment.judging:tend")
 tend_tests = later("coreplex.ab_test.judging:tend")
 watch = later("coreplex.monitoring.watch:look")
@@ -64,8 +67,30 @@ async def look(database: Database) -> bool:
         if not await session.scalar(_TRY_LOCK):
             return False
         due = [look_at for there_is, look_at in _TENDED if await session.scalar(there_is)]
-        await one_by_one([*due, _join], lambda look_at: look_at(database), "monitor.look_failed")
+        async with _awake(session):
+            await one_by_one([*due, _join], lambda look_at: look_at(database), "monitor.look_failed")
     return True
+
+
+@asynccontextmanager
+async def _awake(session: WriteSession) -> AsyncIterator[None]:
+    """Keep the transaction that has the lock from being ended as one that idles, however long a look takes; that of a process
+    which is frozen still is, and another one takes over."""
+    over = asyncio.Event()
+
+    async def ask() -> None:
+        while not over.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), AWAKE_SECS)
+            if not over.is_set():
+                await session.execute(text("SELECT 1"))
+
+    asking = asyncio.create_task(ask())
+    try:
+        yield
+    finally:
+        over.set()
+        await asking
 
 
 async def _join(database: Database) -> None:

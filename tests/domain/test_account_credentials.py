@@ -145,8 +145,10 @@ def test_a_mail_is_plain_text_with_its_own_headers_only() -> None:
     assert message.get_content_type() == "text/plain"
     assert message["Message-ID"].endswith("@ml.example>")
     assert "bücher" in message.get_content()
+    folded = compose(settings, Mail(recipient="a@b.c", subject="x\r\nBcc: d@e.f\u2028\0 y ", body=""))
+    assert (folded["Subject"], folded["Bcc"]) == ("x Bcc: d@e.f y", None)
     with pytest.raises(ValueError, match=r"header|linefeed|newline"):
-        compose(settings, Mail(recipient="a@b.c", subject="x\r\nBcc: d@e.f", body=""))
+        compose(settings, Mail(recipient="a@b.c\r\nBcc: d@e.f", subject="x", body=""))
 
 
 def test_a_complaint_about_the_whole_has_a_place_and_no_colon_before_it() -> None:

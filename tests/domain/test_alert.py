@@ -1,5 +1,6 @@
 """When an alert fires, when it is over, and who is told how often: by looks at made-up moments, on the real database."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from types import SimpleNamespace
@@ -7,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlmodel import col
 
 from coreplex.account.table import User
@@ -21,6 +22,7 @@ from coreplex.membership.table import Membership
 from coreplex.platform.clock import now
 from coreplex.platform.database import Database
 from coreplex.platform.permissions import Role
+from coreplex.runtime import monitor
 from coreplex.webhook.table import Webhook, WebhookDelivery
 from tests.factories.account import mails_to
 from tests.factories.outside import alert_of
@@ -211,3 +213,43 @@ async def test_the_mail_says_where(looked: Looked) -> None:
     (mail,) = await mails_to(looked.database, owner.email)
     assert mail.subject.endswith(": firing (d, Logged)")
     assert "on the deployment “d” of the project “Logged” is firing.\n\nIt broke." in mail.body
+
+
+async def test_those_that_waited_longest_are_looked_at_first_and_the_rest_in_the_next_round(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = await serve(database)
+    project = (await served.run("SELECT project_id FROM deployments"))[0][0]
+    async with database.transaction() as session:
+        for number in range(4):
+            alert = alert_of(project, served.deployment_id, number)
+            alert.next_look_at = now() - timedelta(minutes=number)
+            session.add(alert)
+    looked: list[UUID] = []
+
+    async def look(_session: object, alert_id: UUID) -> None:
+        looked.append(alert_id)
+        await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(judging, "_look", look)
+    monkeypatch.setattr(judging, "BUDGET_SECS", 0.07)
+    await judging.tend(database)
+    oldest = await served.run("SELECT id FROM alerts ORDER BY next_look_at")
+    assert looked == [row[0] for row in oldest[:2]]
+
+
+async def test_the_lock_is_kept_for_as_long_as_a_look_takes(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though a transaction that idles is ended."""
+    idle = "set_config('idle_in_transaction_session_timeout', '500', true) IS NOT NULL"
+    lock = "pg_try_advisory_xact_lock(hashtextextended('monitor', 0))"
+    monkeypatch.setattr(monitor, "_TRY_LOCK", text(f"SELECT {idle} AND {lock}"))
+    monkeypatch.setattr(monitor, "AWAKE_SECS", 0.1)
+    others: list[bool] = []
+
+    async def slow(_database: Database) -> None:
+        await asyncio.sleep(1.2)
+        others.append(await monitor.look(database))
+
+    monkeypatch.setattr(monitor, "_TENDED", ((text("SELECT true"), slow),))
+    assert await monitor.look(database)
+    assert others == [False], "nobody else looks meanwhile"
