@@ -262,3 +262,23 @@ def test_evidence_of_rows_is_that_of_their_counts_and_fades() -> None:
     for counts in even:
         at_once = evidence.after(at_once, counts, timedelta(minutes=1))
     assert evidence.total(at_once) < 0
+
+
+def test_a_daily_cycle_is_drift_by_the_hour_and_none_by_whole_days() -> None:
+    """As docs/monitoring.md has it."""
+    found = {6: 0, 24: 0}
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+
+        def draw(hours: Any, rng: Any = rng) -> Any:
+            return 0.5 * np.sin(2 * np.pi * hours / 24) + rng.normal(size=len(hours))
+
+        table = pl.DataFrame({"x": draw(rng.integers(0, 24, 5_000))})
+        layout = Layout(layouts.of_table(table, [Column("x", ColumnType.float, "float64")]))
+        (bins,) = (one.bins for one in layout.inputs)
+        assert isinstance(bins, NumberBins)
+        for length in found:
+            places = bins.place(draw(np.repeat(seed + np.arange(length), 100)))
+            found[length] += compare(layout, None, np.bincount(places, minlength=bins.size)).inputs[0].drifted
+    assert found[6] >= 25
+    assert found[24] == 0
