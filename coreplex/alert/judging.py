@@ -147,14 +147,14 @@ def _no_traffic(alert: Alert, traffic: Traffic, *, served_whole: bool) -> Seen:
     if traffic.requests:
         said = Message(
             "alert_asked_again",
-            "It is asked again: {requests:,} requests in the last {minutes:g} minutes.",
+            "It is asked again; requests in the last {minutes:g} min: {requests:,}.",
             requests=traffic.requests,
             minutes=minutes,
         )
         return Seen(float(traffic.requests), False, said)
     if not served_whole:
         return Seen(0.0, wrong=False)
-    return Seen(0.0, True, Message("alert_no_traffic", "Nobody has asked it anything for {minutes:g} minutes.", minutes=minutes))
+    return Seen(0.0, True, Message("alert_no_traffic", "Nobody has asked it anything for {minutes:g} min.", minutes=minutes))
 
 
 def _errors(alert: Alert, traffic: Traffic, length: timedelta) -> Seen:

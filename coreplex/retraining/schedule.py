@@ -25,6 +25,10 @@ LOOKED_AT = 200
 LEAST = timedelta(minutes=15)
 """Between two times."""
 _SPELLED = re.compile(r"[0-9A-Za-z*,/#-]+( +[0-9A-Za-z*,/#-]+){4}")
+_LARGEST = {"minute": 59, "hour": 23, "day of the month": 31, "month": 12, "day of the week": 7}
+"""Of each field; a step beyond it would say something else than it does: `*/61` is due once an hour."""
+_UNNAMED = {"Factory", "localtime"}
+"""Files beside the zones: no place, and wherever this machine is."""
 _SHIFT = timedelta(hours=3)
 """More than clocks are put forward or back by."""
 _MINUTE = timedelta(minutes=1)
@@ -44,6 +48,7 @@ def check(expression: str, zone: str, moment: datetime) -> None:
     """Raise Invalid for a schedule that cannot be read, is never due, or too often; the zone is a known one."""
     try:
         found = list(upcoming(expression, zone, moment, LOOKED_AT))
+        _check_steps(expression)
     except CronSimError as error:
         raise Invalid.field(_unreadable(str(error)), "schedule") from None
     if not found:
@@ -52,6 +57,15 @@ def check(expression: str, zone: str, moment: datetime) -> None:
         minutes = int(LEAST.total_seconds() / 60)
         said = Message("schedule_too_often", "is due more often than once in {minutes} minutes", minutes=minutes)
         raise Invalid.field(said, "schedule")
+
+
+def _check_steps(expression: str) -> None:
+    """Raise CronSimError for a step that is larger than what its field may hold."""
+    for said, (field, largest) in zip(expression.split(), _LARGEST.items(), strict=True):
+        for term in said.split(","):
+            step = term.partition("/")[2]
+            if step and int(step) > largest:
+                raise CronSimError(f"the step of the {field} is {step}, and {largest} the largest it may be")
 
 
 def _unreadable(why: str) -> Message:
@@ -64,7 +78,7 @@ def _unreadable(why: str) -> Message:
 
 @cache
 def _zones() -> list[str]:
-    return sorted(available_timezones())
+    return sorted(available_timezones() - _UNNAMED)
 
 
 def upcoming(expression: str, zone: str, after: datetime, count: int) -> list[datetime]:

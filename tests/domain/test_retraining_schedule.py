@@ -138,6 +138,12 @@ def test_known_moments_in_berlin(expression: str, after: str, wanted: str) -> No
         ("@daily", "UTC", "schedule", "schedule_unreadable"),
         ("60 3 * * *", "UTC", "schedule", "schedule_unreadable"),
         ("0 3 30 2 *", "UTC", "schedule", "schedule_unreadable"),
+        ("*/61 * * * *", "UTC", "schedule", "schedule_unreadable"),
+        ("0 3,*/24 * * *", "UTC", "schedule", "schedule_unreadable"),
+        ("0 3 */32 * *", "UTC", "schedule", "schedule_unreadable"),
+        ("0 3 * */13 *", "UTC", "schedule", "schedule_unreadable"),
+        ("0 3 * * 1-5/8", "UTC", "schedule", "schedule_unreadable"),
+        ("59/59 */23 */31 */12 */7", "UTC", "schedule", None),
         ("0 3 * * *; rm", "UTC", "schedule", "schedule_unreadable"),
         ("0 3 * * " + "1," * 60 + "1", "UTC", "schedule", "schedule_unreadable"),
         ("0 3 31 2,4 MON#5", "UTC", "schedule", None),
@@ -145,6 +151,8 @@ def test_known_moments_in_berlin(expression: str, after: str, wanted: str) -> No
         ("* * * * *", "UTC", "schedule", "schedule_too_often"),
         ("0,10 3 1 * *", "UTC", "schedule", "schedule_too_often"),
         ("0 3 * * *", "Europe/Zuerich", "time_zone", "unknown_time_zone"),
+        ("0 3 * * *", "localtime", "time_zone", "unknown_time_zone"),
+        ("0 3 * * *", "Factory", "time_zone", "unknown_time_zone"),
         ("0 3 * * *", "../../etc/passwd", "time_zone", "unknown_time_zone"),
     ],
 )
@@ -166,3 +174,9 @@ def test_whatever_is_written_there_is_a_schedule_or_is_refused(expression: str) 
 
 def test_a_day_no_month_has_is_refused() -> None:
     assert not _is_readable("* * 30/2 2/15 *", "Africa/Cairo", datetime(2026, 4, 23, 12, tzinfo=UTC))
+
+
+def test_a_step_that_is_too_large_is_refused_with_its_field() -> None:
+    with pytest.raises(Invalid) as refused:
+        check("0 3 * */13 *", "UTC", datetime(2026, 1, 1, tzinfo=UTC))
+    assert "the step of the month is 13, and 12 the largest" in str(refused.value.errors[0].msg)
