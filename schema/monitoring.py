@@ -127,8 +127,8 @@ class DriftDistribution:
     unseen_rate: float | None = strawberry.field(description="Share that holds a category training never saw.")
     outside_rate: float | None = strawberry.field(description="Share that lies below or above all that training saw.")
     p05: float | None = strawberry.field(description="Of numbers: 5 % lie below, to within a bin.")
-    median: float | None = strawberry.field(description="Of numbers: half of them lie below.")
-    p95: float | None = strawberry.field(description="Of numbers: 95 % lie below.")
+    median: float | None = strawberry.field(description="Of numbers: half of them lie below, to within a bin.")
+    p95: float | None = strawberry.field(description="Of numbers: 95 % lie below, to within a bin.")
     levels: list[LevelShare] = strawberry.field(metadata=INSIDE, description="Of categories: the ten commonest.")
 
 
@@ -161,7 +161,9 @@ class FeatureDriftReport:
         "mann_whitney", "statistic", "The chance that a value of now is above one of before; 0.5 where nothing has moved."
     )
     rank_p_value: float | None = _figure("mann_whitney", "p_value", "Of the Mann-Whitney test.")
-    wasserstein: float | None = _own("wasserstein", float | None, "Earth mover's distance, in the feature's unit.")
+    wasserstein: float | None = _own(
+        "wasserstein", float | None, "Earth mover's distance, in the feature's unit, to within the bins."
+    )
     chi_square: float | None = _figure("chi_square", "statistic", "Of the shares of categories.")
     chi_square_p_value: float | None = _figure("chi_square", "p_value", "Of that test.")
     jensen_shannon: float | None = _own("jensen_shannon", float | None, "Jensen-Shannon distance of categories, 0 to 0.83.")

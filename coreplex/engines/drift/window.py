@@ -16,7 +16,7 @@ from coreplex.engines.drift import distances
 from coreplex.engines.drift.bins import LevelBins, NumberBins
 from coreplex.engines.drift.distances import NOTHING, Test
 from coreplex.engines.drift.layout import Counts, Feature, Layout, Part, distance
-from coreplex.engines.drift.summary import Summary, summary
+from coreplex.engines.drift.summary import Summary, spread, summary
 
 FALSE_DISCOVERIES = 0.05
 LEAST_ROWS = 30
@@ -139,7 +139,7 @@ def _numbers(made: FeatureDrift, bins: NumberBins, expected: Counts, actual: Cou
     made.mann_whitney = distances.mann_whitney(expected, actual)
     if bins.edges:
         positions = np.array([bins.edges[0], *bins.edges, bins.edges[-1]])
-        made.wasserstein = distances.wasserstein(positions, expected, actual)
+        made.wasserstein = distances.wasserstein(positions, expected, actual, spread(made.feature))
 
 
 def _levels(made: FeatureDrift, bins: LevelBins, expected: Counts, actual: Counts) -> None:
