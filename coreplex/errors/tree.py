@@ -77,7 +77,8 @@ class Message(str):
         """The sentence and another after it: the reason stays, the parameters are those of both."""
         if other is None:
             return self
-        return self.worded(self.reason, f"{self} {other}", {**self.parameters, **other.parameters})
+        between = "" if self.endswith((".", "?", "!")) else ";" if other[:1].islower() else "."
+        return self.worded(self.reason, f"{self}{between} {other}", {**self.parameters, **other.parameters})
 
     def cut(self, most: int) -> "Message":
         """The sentence in so many characters at most; what a longer one mentions is as long, and left out."""

@@ -181,7 +181,7 @@ async def finish(session: WriteSession, job_id: UUID, token: UUID, result: dict[
     if job.cancel_requested_at is not None:
         await _end(session, job, JobStatus.cancelled, CANCELLED)
     else:
-        job.result, job.progress = result, 1.0
+        job.result, job.progress, job.message = result, 1.0, ""  # nothing goes on any more
         await _end(session, job, JobStatus.succeeded)
     return True
 

@@ -78,8 +78,10 @@ async def test_the_fence_refuses_the_late(database: Database, timing: Timing) ->
         assert not await service.retry(session, job.id, old, LATE, timedelta(0))
         assert not await service.release(session, job.id, old)
         assert not await service.cancelled(session, job.id, old)
+        await service.heartbeat(session, job.id, again.token, timing, 0.3, "weighing")
         assert await service.finish(session, job.id, again.token, {"in_time": True})
     done = await read(database, job)
+    assert (done.progress, done.message) == (1.0, ""), "nothing goes on any more"
     assert (done.status, done.result, done.token) == (JobStatus.succeeded, {"in_time": True}, None)
 
 

@@ -85,9 +85,9 @@ def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
     (before, unknown_before), (after, unknown_after) = (
         _side(model, [one for one in rows if one.side == side]) for side in (0, 1)
     )
-    for side in (before, after):
+    for period, side in (("earlier", before), ("later", after)):
         if len(side.rows) < LEAST_ROWS:
-            raise Conflict(_too_few(side, model))
+            raise Conflict(_too_few(period, side, model))
     columns, first, second = columns_of(model.layout, before.rows, after.rows)
     report.progress(0.3, "weighing the causes")
     found = explain(
@@ -112,17 +112,19 @@ def threshold_of(answered: Answered, own: float) -> float | None:
     return high if low < high and not low < own <= high else None
 
 
-def _too_few(side: Side, model: _Model) -> Message:
+def _too_few(period: str, side: Side, model: _Model) -> Message:
     if model.estimation is None:
         return Message(
             "too_few_outcomes_to_explain",
-            "A period has {rows} rows whose outcome is known; {least} are needed in both.",
+            "The {period} period has {rows} rows whose outcome is known; {least} are needed in both.",
+            period=period,
             rows=len(side.rows),
             least=LEAST_ROWS,
         )
     return Message(
         "too_few_rows_to_explain",
-        "A period has {rows} answered rows; {least} are needed in both.",
+        "The {period} period has {rows} answered rows; {least} are needed in both.",
+        period=period,
         rows=len(side.rows),
         least=LEAST_ROWS,
     )
