@@ -99,7 +99,7 @@ def test_parameters_are_data_and_several_are_listed() -> None:
     assert said == "'{x}' is none of 'a', 'b': 1,200 of 1, 2"
     assert said.as_dict() == {"reason": "odd", "parameters": {"name": "{x}", "known": ["a", "b"], "count": 1200, "most": [1, 2]}}
     more = said.then(Message("more", "So it is {what}.", what="odd"))
-    assert (str(more), more.reason, more.parameters["what"]) == (f"{said} So it is odd.", "odd", "odd")
+    assert (str(more), more.reason, more.parameters["what"]) == (f"{said}. So it is odd.", "odd", "odd")
 
 
 def test_a_message_is_the_same_after_a_copy_and_after_a_journey_as_json() -> None:
