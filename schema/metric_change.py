@@ -121,7 +121,8 @@ class MetricChange:
         resolver=_parts,
         graphql_type=list[MetricChangePart],
         metadata=INSIDE,
-        description="The causes, those that explain most of the change first; empty until it has succeeded.",
+        description="The causes, those that explain most of the change first; empty until it has succeeded, and where the metric "
+        "is as it was.",
     )
     created_by: Any = link("User", "created_by", "Who asked for it; null for an account that is gone.")
     created_at: datetime = strawberry.field(description="When it was asked for.")

@@ -5,6 +5,7 @@ from typing import Any
 
 import strawberry
 
+from coreplex.engines.automl.evaluation.metrics import within_range
 from coreplex.engines.performance.realised import HIGHER, Figure, defined
 from coreplex.monitoring.performance import Performance
 from schema.cost import INSIDE, STATEMENT, Price
@@ -21,8 +22,8 @@ _CERTAIN = 1.959964
 
 def _end(sign: int, description: str) -> Any:
     def read(one: tuple[str, Figure], _: Any) -> float | None:
-        value, error = one[1]
-        return None if value is None or error is None else defined(value + sign * _CERTAIN * error)
+        name, (value, error) = one
+        return None if value is None or error is None else defined(within_range(name, value + sign * _CERTAIN * error))
 
     return computed(float | None, read, description)
 
@@ -37,7 +38,7 @@ class MetricFigure:
         "Its standard error, by the chance of rows and outcomes; what a calibration leaves wrong is not in it. Null where there "
         "is none, as of very few rows.",
     )
-    lower: float | None = _end(-1, "Where its 95 % interval begins.")
+    lower: float | None = _end(-1, "Where its 95 % interval begins, in the range of the metric.")
     upper: float | None = _end(1, "Where it ends.")
     higher_is_better: bool = computed(bool, lambda one, _: one[0] in HIGHER, "Whether more is better.")
 

@@ -167,3 +167,12 @@ def test_independent_mistakes_are_averaged() -> None:
     weights = stacking.select(members, y, rmse, seed=0)
     assert (weights > 0.1).all()
     assert -rmse(y, stacking.averaged(members, weights)) < 0.55
+
+
+def test_no_interval_ends_beyond_the_range_of_its_metric() -> None:
+    ends = {
+        name: (metrics.within_range(name, -9.0), metrics.within_range(name, 9.0))
+        for name in ("rmse", "auc", "mcc", "r2", "smape")
+    }
+    assert ends == {"rmse": (0.0, 9.0), "auc": (0.0, 1.0), "mcc": (-1.0, 1.0), "r2": (-9.0, 1.0), "smape": (0.0, 2.0)}
+    assert metrics.within_range("precision", 1.2) == 1.0

@@ -28,6 +28,8 @@ MOST_FEATURES = 6
 """Told one by one; further ones that have moved are one cause."""
 NOISE = 2.0
 """Standard errors of the change within which a rest is taken for chance."""
+ROUNDING = 1e-9
+"""Of the metric: a smaller change is none, and has no causes."""
 DRAWS = 200
 """Of the bootstrap."""
 Answer = Callable[[Sequence[Row]], Answered]
@@ -55,7 +57,7 @@ class Part:
 @dataclass(frozen=True)
 class Explained:
     """`before` and `after`: the metric in either period; `std_error`: of the change, by bootstrap; `parts`: they sum to the
-    change, those that explain most of it first, and a rest within the noise last."""
+    change, those that explain most of it first, and a rest within the noise last; none of a metric that did not change."""
 
     before: float
     after: float
@@ -87,11 +89,13 @@ def explain(
     first, last = (float(worth(one.answered, np.ones((1, len(one.rows))))[0]) for one in (before, after))
     if not (np.isfinite(first) and np.isfinite(last)):
         return None
+    if abs(last - first) <= ROUNDING * max(abs(first), abs(last)):
+        return Explained(first, first, _error_of_change(worth, before, after, draw), [])
     used = frozenset(one.feature.name for one in columns) if replaceable is None else replaceable
     changes = _changes(game, columns, before, after, used, draw)
     found = shapley(game.values(changes))
     parts = [Part(one.cause, one.features, effect, one.replaces) for one, effect in zip(changes, found.tolist(), strict=True)]
-    error = float(np.hypot(_std_error(worth, before.answered, draw), _std_error(worth, after.answered, draw)))
+    error = _error_of_change(worth, before, after, draw)
     parts.append(Part(Cause.rest, (), last - first - float(found.sum())))
     return Explained(first, last, error, _sorted(parts, last - first, NOISE * error))
 
@@ -162,6 +166,10 @@ class _Game:
         for one in changes:
             rows = masked(rows, one.gone)
         return replace(self.answer(rows), y=self.before.answered.y)
+
+
+def _error_of_change(worth: Worth, before: Side, after: Side, draw: np.random.Generator) -> float:
+    return float(np.hypot(_std_error(worth, before.answered, draw), _std_error(worth, after.answered, draw)))
 
 
 def _std_error(worth: Worth, answered: Answered, draw: np.random.Generator) -> float:

@@ -47,6 +47,15 @@ MetricName: Any = _named("MetricName", {name: name for name in (*CLASSIFICATION,
 """All of them."""
 """The loss of a quantile: a metric of runs with `distribution: quantile` only, which name the level."""
 HIGHER_IS_BETTER = frozenset({"auc", "aucpr", "accuracy", "balanced_accuracy", "f1", "mcc", "r2"})
+_LEAST = {"mcc": -1.0, "r2": -math.inf}
+_MOST = dict.fromkeys(("logloss", *REGRESSION, PINBALL), math.inf) | {"r2": 1.0, "smape": 2.0}
+
+
+def within_range(name: str, value: float) -> float:
+    """The value of a metric, or the end of its range that it is beyond, as an end of an interval may be: no error is below 0."""
+    return min(max(value, _LEAST.get(name, 0.0)), _MOST.get(name, 1.0))
+
+
 THRESHOLD = 0.5
 """The probability from which on the second of two classes is predicted, where nothing else was asked for."""
 THRESHOLD_METRICS = ("f1", "balanced_accuracy", "mean_per_class_error", "mcc", "accuracy")
