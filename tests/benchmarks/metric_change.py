@@ -145,6 +145,21 @@ def changes_unit(made: World, draw: np.random.Generator) -> Plant:
     return Plant(x, y, Cause.feature_shift, name)
 
 
+def is_stuck(made: World, draw: np.random.Generator) -> Plant:
+    """A sensor that says the same for every row, a value that it said before."""
+    name, (x, y) = important(made, draw), some(made, draw)
+    x[name][:] = np.quantile(made.x[name].astype(np.float64), draw.choice([0.05, 0.2, 0.8, 0.95]))
+    return Plant(x, y, Cause.feature_shift, name)
+
+
+def is_off(made: World, draw: np.random.Generator) -> Plant:
+    """A scale that shows too much or too little, by less than what rows differ by."""
+    name, (x, y) = important(made, draw), some(made, draw)
+    by = draw.choice([-1.0, -0.7, 0.7, 1.0]) * made.x[name].astype(np.float64).std()
+    x[name] = (x[name].astype(np.float64) + by).astype(object)
+    return Plant(x, y, Cause.feature_shift, name)
+
+
 def is_renamed(made: World, draw: np.random.Generator) -> Plant:
     x, y = some(made, draw)
     for level in draw.choice(LEVELS, 2, replace=False):
@@ -176,6 +191,8 @@ KINDS: dict[str, Callable[[World, np.random.Generator], Plant]] = {
     "values go missing": goes_missing,
     "a column shifts": shifts,
     "a column changes its unit": changes_unit,
+    "a column is stuck": is_stuck,
+    "a column is off": is_off,
     "categories are renamed": is_renamed,
     "labels shift": labels_shift,
     "the concept changes": concept_changes,

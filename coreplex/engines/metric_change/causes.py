@@ -67,11 +67,15 @@ def _missing_margin(column: Column) -> Margin:
     return Margin(column.missing[0].astype(np.int64), np.array([there, gone]))
 
 
-def shifts(columns: Sequence[Column], replaceable: frozenset[str], draw: np.random.Generator) -> list[Change]:
-    """Of each column whose values have moved. Moments always do: they count only where the model looks at them."""
+def shifts(
+    columns: Sequence[Column], replaceable: frozenset[str], draw: np.random.Generator, replaced: frozenset[str] = frozenset()
+) -> list[Change]:
+    """Of each column whose values have moved. Moments always do: they count only where the model looks at them. Values are
+    replaced of those in `replaced`, and where no weights can."""
     asked = [one for one in columns if one.feature.kind != "moment" or one.feature.name in replaceable]
     found = _beyond_chance(asked, [one.margin.misfit(np.ones(len(one.codes[0]))).p_value for one in asked])
-    return [_shift(one, draw, replaces=one.feature.name in replaceable and _is_new(one)) for one in found]
+    news = {one.feature.name for one in found if one.feature.name in replaceable and _is_new(one)} | replaced
+    return [_shift(one, draw, replaces=one.feature.name in news) for one in found]
 
 
 def _shift(column: Column, draw: np.random.Generator, *, replaces: bool) -> Change:

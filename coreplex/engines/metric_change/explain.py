@@ -30,6 +30,8 @@ NOISE = 2.0
 """Standard errors of the change within which a rest is taken for chance."""
 ROUNDING = 1e-9
 """Of the metric: a smaller change is none, and has no causes."""
+EXPLAINED = 1 / 3
+"""Of a rest that may be left when a column is taken to have been measured otherwise."""
 DRAWS = 200
 """Of the bootstrap."""
 Answer = Callable[[Sequence[Row]], Answered]
@@ -92,12 +94,35 @@ def explain(
     if abs(last - first) <= ROUNDING * max(abs(first), abs(last)):
         return Explained(first, first, _error_of_change(worth, before, after, draw), [])
     used = frozenset(one.feature.name for one in columns) if replaceable is None else replaceable
-    changes = _changes(game, columns, before, after, used, draw)
-    found = shapley(game.values(changes))
-    parts = [Part(one.cause, one.features, effect, one.replaces) for one, effect in zip(changes, found.tolist(), strict=True)]
     error = _error_of_change(worth, before, after, draw)
-    parts.append(Part(Cause.rest, (), last - first - float(found.sum())))
+
+    def split(replaced: frozenset[str]) -> list[Part]:
+        changes = _changes(game, columns, before, after, used, draw, replaced)
+        found = shapley(game.values(changes)).tolist()
+        parts = [Part(one.cause, one.features, effect, one.replaces) for one, effect in zip(changes, found, strict=True)]
+        return [*parts, Part(Cause.rest, (), last - first - float(np.sum(found)))]
+
+    parts = split(frozenset())
+    if abs(parts[-1].effect) > NOISE * error:
+        wrong = _measured_otherwise(game, columns, used, last, abs(parts[-1].effect), draw)
+        again = split(frozenset({wrong})) if wrong else parts
+        parts = min(parts, again, key=lambda one: abs(one[-1].effect))
     return Explained(first, last, error, _sorted(parts, last - first, NOISE * error))
+
+
+def _measured_otherwise(
+    game: "_Game", columns: Sequence[Column], used: frozenset[str], last: float, rest: float, draw: np.random.Generator
+) -> str | None:
+    """The column of which other values for the same rows explain by themselves what weights leave to the rest, if there is one.
+
+    A sensor that is stuck, another unit, values that are rounded: what is true of the rows has not moved with the column, so no
+    earlier row that looks like a later one has its outcome.
+    """
+    moved = [one.features[0] for one in causes.shifts(columns, used, draw) if not one.replaces and one.features[0] in used]
+    some = sorted(causes.shifts(columns, used, draw, frozenset(moved)), key=lambda one: -one.moved)[:MOST_FEATURES]
+    left = [(abs(last - float(game.values([one])[1])), one.features[0]) for one in some if one.features[0] in moved]
+    least, name = min(left, default=(np.inf, None))
+    return name if least <= EXPLAINED * rest else None
 
 
 def _sorted(parts: list[Part], change: float, noise: float) -> list[Part]:
@@ -107,10 +132,16 @@ def _sorted(parts: list[Part], change: float, noise: float) -> list[Part]:
 
 
 def _changes(
-    game: "_Game", columns: Sequence[Column], before: Side, after: Side, used: frozenset[str], draw: np.random.Generator
+    game: "_Game",
+    columns: Sequence[Column],
+    before: Side,
+    after: Side,
+    used: frozenset[str],
+    draw: np.random.Generator,
+    replaced: frozenset[str],
 ) -> list[Change]:
     missing = causes.missing_values(columns, used, draw)
-    found = causes.shifts(columns, used, draw)
+    found = causes.shifts(columns, used, draw, replaced)
     if before.answered.y is not None and after.answered.y is not None:
         width = before.answered.p.shape[1]
         label = causes.label_shift(before.answered.y, after.answered.y, classes=width if width > 1 else 0)
