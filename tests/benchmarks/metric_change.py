@@ -148,7 +148,7 @@ def changes_unit(made: World, draw: np.random.Generator) -> Plant:
 def is_stuck(made: World, draw: np.random.Generator) -> Plant:
     """A sensor that says the same for every row, a value that it said before."""
     name, (x, y) = important(made, draw), some(made, draw)
-    x[name][:] = np.quantile(made.x[name].astype(np.float64), draw.choice([0.05, 0.2, 0.8, 0.95]))
+    x[name][:] = float(np.quantile(made.x[name].astype(np.float64), draw.choice([0.05, 0.2, 0.8, 0.95])))
     return Plant(x, y, Cause.feature_shift, name)
 
 

@@ -24,6 +24,7 @@ from coreplex.platform.database import STATEMENT_TIMEOUT_MS, Database
 from coreplex.platform.deferred_import import ChildTask
 from coreplex.platform.fair_places import HostPlaces, working_for
 from coreplex.platform.isolation import NICENESS, run_child
+from tests.contract.checkout import alive
 from tests.factories.dataset import Person, person, staged_files
 from tests.jobs.test_isolation import Heard, gone
 from tests.stack import ROOT, Stack
@@ -242,7 +243,7 @@ def test_an_export_ends_with_its_client(stack: Stack) -> None:
             head = f"GET /api/datasets/{dataset}/download?format=xlsx HTTP/1.1\r\nHost: {address.netloc}\r\n"
             line.sendall(f"{head}Authorization: {key}\r\n\r\n".encode())
             exporting = _wait(lambda: [child for child in web.children() if "tasks:export" in " ".join(child.cmdline())])
-        _wait(lambda: not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in exporting))
+        _wait(lambda: not alive(exporting))
         _wait(lambda: _staged(stack) <= before)  # nothing half-made, and nothing finished for nobody
 
 
