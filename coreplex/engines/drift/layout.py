@@ -7,6 +7,7 @@ which only what is not zero is kept. It is made once from the table of the train
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import log, pi, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,8 +26,8 @@ MOST_ROWS = 100_000
 KINDS: Mapping[str, Kind] = {"number": "number", "moment": "moment", "category": "category", "text": "length"}
 CLASS, PROBABILITY, NUMBER = "class", "probability", "prediction"
 """What is counted of an answer."""
-KOLMOGOROV_MEAN = 0.8687
-"""Of his distribution: sqrt(pi / 2) log(2)."""
+KOLMOGOROV_MEAN = sqrt(pi / 2) * log(2)
+"""Of his distribution."""
 
 
 @dataclass(frozen=True)
