@@ -2,7 +2,8 @@
 
 The row is the truth and the outbox; a message in Redis is a doorbell. A claim raises `attempts` and sets a new `token`: from then
 on only its holder can change the job (the fence), and only while it keeps the lease alive. Time is the database's. Every change
-locks the row first, then runs the handler's hook, then appends its event, so that concurrent changes meet in one order.
+locks the row first, then runs the handler's hook, then appends its event, so that concurrent changes meet in one order. They all
+stand in this one file, which is longer than others for it: whoever adds a change sees the lock and the fence of those beside it.
 """
 
 from collections.abc import Collection
