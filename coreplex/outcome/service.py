@@ -35,6 +35,7 @@ LONGEST = 300
 FAILED = Message("row_not_answered", "The row was not answered: there is nothing to hold the outcome against.")
 TWICE = Message("outcome_twice", "The same row is there before, in this very call.")
 NO_NUMBER = Message("outcome_no_number", "This model predicts numbers: the outcome must be one.")
+EMPTY = Message("outcome_empty", "An empty text says nothing: leave the row out until its outcome is known.")
 TOO_LONG = Message("outcome_too_long", "A class has at most 300 characters.")
 NOT_YET = Message("outcome_not_yet", "`at` lies in the future.")
 NOT_IN_TEST = Message("not_in_test", "This row was not answered in the test.")
@@ -145,7 +146,8 @@ def _refusal(entry: Entry, item: Outcome) -> Message | None:
     if item.at is not None and item.at > now() + EARLY:
         return NOT_YET
     if entry.is_class:
-        return TOO_LONG if len(str(item.outcome)) > LONGEST else None
+        said = str(item.outcome)
+        return EMPTY if not said.strip() else TOO_LONG if len(said) > LONGEST else None
     number = isinstance(item.outcome, int | float) and not isinstance(item.outcome, bool) and math.isfinite(item.outcome)
     return None if number else NO_NUMBER
 

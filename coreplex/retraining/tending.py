@@ -8,7 +8,7 @@ from sqlmodel import col
 
 from coreplex.deployment.table import Deployment, DeploymentStatus
 from coreplex.engines.performance.realised import worse_by
-from coreplex.errors.tree import Message
+from coreplex.errors.tree import Message, NoModel
 from coreplex.experiment.table import Experiment
 from coreplex.job import service as job
 from coreplex.job.lifecycle import JobStatus
@@ -31,6 +31,10 @@ CERTAIN = 1.959964
 STILL_RUNS = Message("retraining_still_runs", "The one before had not ended yet.")
 GONE = Message("retrain_experiment_gone", "Its experiment was deleted.")
 NO_MODEL = Message("retrain_without_model", "Its experiment has ended without a model that is still there.")
+LIMITS = Message(
+    "retrain_limits",
+    "The retrain policy sets max_runtime_secs and max_models; all else is as the deployed model was trained.",
+)
 
 
 async def tend(database: Database) -> None:
@@ -126,7 +130,12 @@ async def _take_in(session: WriteSession, run_id: UUID) -> None:
         await _succeed(session, run, experiment)
     elif experiment.status.final:
         failed = experiment.status is JobStatus.failed
-        await ended(session, run, RetrainStatus.failed if failed else RetrainStatus.cancelled, experiment.error)
+        await ended(session, run, RetrainStatus.failed if failed else RetrainStatus.cancelled, _told(experiment.error))
+
+
+def _told(error: Message | None) -> Message | None:
+    """Why the training failed, and what of it is for the policy to change."""
+    return error.then(LIMITS) if error is not None and error.reason == NoModel.advice.reason else error
 
 
 async def _succeed(session: WriteSession, run: RetrainRun, experiment: Experiment) -> None:

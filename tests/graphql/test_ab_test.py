@@ -184,6 +184,7 @@ async def test_a_batch_that_comes_twice_is_counted_once_and_keys_too(asker: Aske
     await stores[0].store(b"\n".join(orjson.dumps(one) for one in late))
     async with asker.world.database.read() as session:
         assert await session.scalar(text("SELECT count(*) FROM rollout_units")) == 0, "what comes late is no unit of a test"
+    assert (await shown(asker))["results"]["variants"] == found, "and no row of it"
 
 
 async def test_of_a_test_and_a_canary_at_once_one_begins(asker: Asker) -> None:

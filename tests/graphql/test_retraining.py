@@ -181,6 +181,7 @@ async def test_a_training_that_came_to_nothing(retrained: Retrained, status: Job
     await retrained.trained(run, status, error=Message(wanted[1], "It did not end well."))
     (ended,) = await retrained.runs()
     assert (ended["status"], ended["reason"]["reason"]) == wanted
+    assert ("policy sets max_runtime_secs" in ended["reason"]["message"]) == (wanted[1] == "no_model")
     (again, _) = await retrained.due()
     assert again["status"] == "RUNNING", "that version was not learned from"
 

@@ -81,6 +81,8 @@ def test_what_cannot_be_taken_is_refused_by_line_and_the_others_are_taken(projec
     for part, reason in zip(("no such row", "before", "300", "not in the log yet", "future", "not answered"), told, strict=True):
         assert part in reason
     assert sorted(map(str, entries(project, deployment, 5).values())) == ["1", "None", "None", "None", "yes"]
+    empty = post(project, deployment, [{"request_id": request, "row_index": 1, "outcome": value} for value in ("", " ")])
+    assert [one["code"] for one in empty["refused"]] == ["outcome_empty", "outcome_twice"]
     beyond = [{"outcome": value} for value in ("a\0b", 1e300, 10**400, -(10**101))] + [{"request_id": "a\0"}, {"at": "yesterday"}]
     for one_item in beyond:
         post(project, deployment, [{"request_id": request, "outcome": "yes", **one_item}], 422)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 LEAST_ROWS = 100
-FALSE_DISCOVERIES = 0.05
+FALSE_DISCOVERIES = 0.02
+"""Less than of windows: scores of few rows with heavy tails are not normal, and more than 5 % would be taken for drift."""
 SHARE_FLOOR = 0.02
 """The least change of a share that is drift."""
 
@@ -77,7 +78,7 @@ def compare(baseline: Attribution, live: Attribution) -> AttributionDrift:
         return AttributionDrift(AttributionStatus.insufficient_data, None, None, [])
     names = sorted(baseline.means)
     (before, before_error), (now, now_error) = (_shares(one, names) for one in (baseline, live))
-    difference, noise = now - before, np.hypot(before_error, now_error)
+    difference, noise = now - before, _noise((baseline.rows, live.rows), (before_error, now_error))
     scores = np.divide(np.abs(difference), noise, out=np.zeros_like(noise), where=noise > 0)
     adjusted = stats.false_discovery_control(2 * stats.norm.sf(scores))
     ranks = [_ranks(one) for one in (before, now)]
@@ -102,9 +103,20 @@ def ndcg(expected: NDArray[np.float64], found: NDArray[np.float64]) -> float:
 
 
 def _shares(one: Attribution, names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(d,) shares of columns in all contributions, and their standard errors."""
     means, errors = np.array([one.means.get(name, (0.0, 0.0)) for name in names]).T
     total = means.sum()
     return (means / total, errors / total) if total > 0 else (means, errors)
+
+
+def _noise(rows: Sequence[int], errors: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """(d,) standard error of the difference of two samples' shares where nothing has changed: of the variance of both together.
+
+    A few rows that happen to hold none of the rare large contributions have a small variance of their own, and would be found to
+    differ from those that do.
+    """
+    variance = sum(count * (count * error**2) for count, error in zip(rows, errors, strict=True)) / sum(rows)
+    return np.asarray(np.sqrt(variance * sum(1 / count for count in rows)))
 
 
 def _ranks(shares: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -21,7 +21,8 @@ TRIES = 5
 # Records of deployments deleted meanwhile are left out; a record that came before is left alone; counters grow by what is new.
 # The error of a record that an older server has spooled is a text. `counted` runs after what is selected last, so rollouts are
 # locked before deployments, as everybody does who changes both. Tallies are of all that was sent: they are added where all of it
-# is new, else the ids that are come back.
+# is new, else the ids that are come back. What an A/B test has found is found at its end: rows that are logged later are no more
+# of it than their units are.
 WEEK = week_in_sql("r.created_at", "r.log_days")
 STORE = text(
     f"""
@@ -96,7 +97,7 @@ STORE = text(
                 count(*) FILTER (WHERE arm = 'candidate') AS candidate
             FROM units JOIN (SELECT DISTINCT rollout_id, unit, arm FROM new) n USING (rollout_id, unit) GROUP BY rollout_id
         ) u USING (rollout_id)
-        WHERE o.id = c.rollout_id
+        WHERE o.id = c.rollout_id AND (o.kind <> 'ab_test' OR o.status = 'running')
         RETURNING o.id, o.kind, o.status
     )
     SELECT id, kind, status, NULL AS fresh FROM grown
