@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import gc
 import os
 import socket
 import sys
@@ -23,7 +22,7 @@ from coreplex.errors.tree import DomainError, Message, NotFound, Unavailable
 from coreplex.platform import heartbeat, open_files, tracing
 from coreplex.platform.heartbeat import Heartbeat
 from coreplex.platform.log import configure
-from coreplex.platform.memory import MemoryWatch
+from coreplex.platform.memory import MemoryWatch, collect_rarely
 from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from coreplex.runtime import build as composition
@@ -219,9 +218,7 @@ def main() -> None:
     configure(settings.log_level)
     open_files.allow_many()
     sys.setswitchinterval(SWITCH_SECS)
-    gc.collect()
-    gc.set_threshold(40_000, 10, 10)  # what lives for an answer ends with it; 10,000 such objects are five lists in work
-    gc.freeze()  # the schema and the libraries stay; looking through them for garbage again and again costs every tenth request
+    collect_rarely()
     _trace(settings)
     app = _made(settings)
     memory = MemoryWatch.of(app.state.services)
