@@ -168,7 +168,9 @@ class FeatureDriftReport:
     chi_square_p_value: float | None = _figure("chi_square", "p_value", "Of that test.")
     jensen_shannon: float | None = _own("jensen_shannon", float | None, "Jensen-Shannon distance of categories, 0 to 0.83.")
     missing_p_value: float | None = _figure("missing", "p_value", "Whether as many are missing as before.")
-    unseen_p_value: float | None = _figure("unseen", "p_value", "Whether as many are new categories as before.")
+    unseen_p_value: float | None = _figure(
+        "unseen", "p_value", "Whether more are new categories than training lets expect; beside a window, whether as many are."
+    )
     importance_percent: float | None = computed(
         float | None,
         lambda one, _: one[1].importance.get(one[0].feature.name),

@@ -59,7 +59,7 @@ def test_no_figure_of_few_rows_is_not_a_number(first: list[int], data: st.DataOb
     found += [*distances.chi_square(table), distances.variation_beyond_chance(*table)]
     found += [distances.wasserstein(np.arange(len(one)) * 1.0, one, other)]
     shares = (int(one[0]), int(one.sum())), (int(other[0]), int(other.sum()))
-    found += [*distances.shares_differ(*shares), *distances.unseen_differs(shares[0][0], 0, shares[0][1], shares[1])]
+    found += [*distances.shares_differ(*shares), *distances.unseen_exceeds(shares[0][0], 0, shares[0][1], shares[1])]
     assert all(value is None or math.isfinite(value) for value in found)
 
 
@@ -114,8 +114,32 @@ def test_a_share_of_the_unseen_is_as_uncertain_as_good_and_turing_have_it() -> N
     off = (drawn == 1).sum(axis=1) / 60 - ((drawn == 0) * ZIPF).sum(axis=1)
     once, twice = ((drawn == times).sum(axis=1).mean() for times in (1, 2))
     assert off.std() == pytest.approx(((once + 2 * twice - once**2 / 60) ** 0.5) / 60, rel=0.05)
-    assert distances.unseen_differs(25, 6, 60, (240, 1_000)).p_value == pytest.approx(0.05, abs=0.04)
-    assert distances.unseen_differs(25, 6, 60, (50, 1_000)).p_value < 0.001  # type: ignore[operator]
+    assert distances.unseen_exceeds(25, 6, 60, (595, 1_000)).p_value == pytest.approx(0.05, abs=0.04)
+    assert distances.unseen_exceeds(25, 6, 60, (800, 1_000)).p_value < 0.001  # type: ignore[operator]
+    assert distances.unseen_exceeds(25, 6, 60, (50, 1_000)) == (0.0, 1.0), "that less is new is no drift"
+
+
+def test_rows_of_training_that_come_back_are_stable_and_more_that_is_new_is_not() -> None:
+    """Of a column of many categories that came once, as cabins of a ship: nothing is new where 15 % were expected to be."""
+    rng = np.random.default_rng(0)
+    cabins: list[str | None] = [f"once {number}" for number in range(130)] + [f"twice {number // 2}" for number in range(70)]
+    frame = pl.DataFrame({"word": rng.permutation(cabins + [None] * 690).tolist()})
+    layout = trained(frame)
+    evidence, whole = Evidence(layout), counted(layout, frame)
+    capital = evidence.begin()
+    for times in range(1, 6):
+        (found,) = compare(layout, None, times * whole).inputs
+        assert (found.drifted, found.unseen) == (False, (0.0, 1.0))
+        capital = evidence.after(capital, whole, timedelta(hours=1))
+        assert evidence.total(capital) < 0
+    word = pl.col("word")
+    some, all_ = (
+        counted(layout, frame.with_columns(word=pl.when(which).then(pl.lit("new")).otherwise(word)))
+        for which in (word.str.starts_with("once"), word.is_not_null())
+    )
+    assert not compare(layout, None, some).inputs[0].drifted, "as much is new as was expected"
+    assert compare(layout, None, all_).inputs[0].reasons == ["unseen"]
+    assert evidence.total(evidence.after(evidence.begin(), 20 * all_, timedelta(hours=1))) > -math.log(ALPHA)
 
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=6).filter(any))

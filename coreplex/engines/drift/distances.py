@@ -136,17 +136,20 @@ def shares_differ(expected: tuple[int, int], actual: tuple[int, int]) -> Test:
     return Test(difference, float(stats.chi2_contingency(table, correction=False).pvalue))
 
 
-def unseen_differs(once: int, twice: int, rows: int, actual: tuple[int, int]) -> Test:
-    """Whether what was never seen comes as often as a sample of `rows` has it in which `once` categories were met a single time,
-    and `twice` two times: `once / rows` (Good 1953, after Turing). `actual`: (how many, of how many).
+def unseen_exceeds(once: int, twice: int, rows: int, actual: tuple[int, int]) -> Test:
+    """Whether what was never seen comes more often than a sample of `rows` has it in which `once` categories were met a single
+    time, and `twice` two times: `once / rows` (Good 1953, after Turing). `actual`: (how many, of how many).
 
     That share is no binomial one: its variance is (n1 + 2 n2 - n1^2 / n) / n^2 (Esty 1983), taken with one more of n2, which is
-    chance too. The p-value is never less than that of two binomial shares.
+    chance too. The p-value is that of both sides, and never less than that of two binomial shares. Less that is new is no
+    excess (0, 1): where the rows of training are asked again, nothing is.
     """
     new, asked = actual
     plain = shares_differ((once, rows), actual)
     if plain.statistic is None or plain.p_value is None:
         return plain
+    if new * rows <= once * asked:
+        return Test(0.0, 1.0)
     joint = (once + new) / (rows + asked)
     variance = joint * (1 - joint) * (1 / rows + 1 / asked) + 2 * (twice + 1) / rows**2
     return Test(plain.statistic, max(plain.p_value, float(2 * stats.norm.sf(plain.statistic / variance**0.5))))

@@ -1,12 +1,12 @@
 """Evidence of drift that may be looked at after every row, with a promise for all looks of a month together.
 
-Each score of a feature is bet on, upwards and downwards, at a few stakes: a bet's capital is multiplied by 1 + stake (score -
-mean) for each row, which gains nothing on average while the mean is where training has it, give or take what training leaves open
-and what would not matter (`FLOOR`). Capital put in at time t that is worth x by now is evidence x that something moved after t.
-Some is put in at every look, all that of 30 days together being 1, so that by Ville's inequality the capital of a deployment
-whose data do not move reaches `1 / ALPHA` in at most a share `ALPHA` of all months, however often somebody looks and however
-features hang together (Waudby-Smith & Ramdas 2024, "Estimating means of bounded random variables by betting"; Shin, Ramdas &
-Rinaldo 2023, "E-detectors").
+Each score of a feature is bet on, upwards and downwards (what is new only upwards), at a few stakes: a bet's capital is
+multiplied by 1 + stake (score - mean) for each row, which gains nothing on average while the mean is where training has it,
+give or take what training leaves open and what would not matter (`FLOOR`). Capital put in at time t that is worth x by now is
+evidence x that something moved after t. Some is put in at every look, all that of 30 days together being 1, so that by
+Ville's inequality the capital of a deployment whose data do not move reaches `1 / ALPHA` in at most a share `ALPHA` of all
+months, however often somebody looks and however features hang together (Waudby-Smith & Ramdas 2024, "Estimating means of
+bounded random variables by betting"; Shin, Ramdas & Rinaldo 2023, "E-detectors").
 """
 
 from collections.abc import Iterable
@@ -95,7 +95,7 @@ class Evidence:
 def _factors(part: Part, own: Iterable[Score], least: float, chance: float) -> list[NDArray[np.float64]]:
     """One row of logarithms for each score, direction and stake. `least`: by how much a mean must move at least."""
     floors = [(one, max(least, _reach(part, one))) for one in own]
-    means = [(one, way, one.end(way, chance) + way * floor) for one, floor in floors for way in (1.0, -1.0)]
+    means = [(one, way, one.end(way, chance) + way * floor) for one, floor in floors for way in one.ways]
     return [row for score, way, mean in means if 0.0 < mean < 1.0 for row in _on(score, way, mean)]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ class Score:
 
     values: Scores
     counts: Counts
+
+    ways: ClassVar[tuple[float, ...]] = 1.0, -1.0
+    """In which its mean may move that is drift: up, down."""
 
     @property
     def rows(self) -> int:
@@ -61,10 +65,15 @@ class Share(Score):
 
 @dataclass(frozen=True)
 class UnseenShare(Share):
-    """Of what training never saw, which it expects by how many categories it met `once`, and `twice` (Good 1953)."""
+    """Of what training never saw, which it expects by how many categories it met `once`, and `twice` (Good 1953).
+
+    Less of it is no drift: where the rows of training are asked again, nothing is new.
+    """
 
     once: int
     twice: int
+
+    ways: ClassVar[tuple[float, ...]] = (1.0,)
 
     @property
     def mean(self) -> float:

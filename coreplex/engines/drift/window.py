@@ -151,14 +151,14 @@ def _levels(made: FeatureDrift, bins: LevelBins, expected: Counts, actual: Count
 
 
 def _unseen(bins: LevelBins, expected: Counts, actual: Counts, *, trained: bool) -> Test:
-    """Whether what training never saw comes more, or less, often. Of a window that is counted, as in the other; training tells it
-    by what it saw a single time."""
+    """Whether what training never saw comes more often than training tells by what it saw once; beside a window, where it is
+    counted, too, more or less often."""
     if bins.others is None:
         return NOTHING
     rows, found = int(expected.sum()), (int(actual[bins.unseen]), int(actual.sum()))
     if not trained:
         return distances.shares_differ((int(expected[bins.unseen]), rows), found)
-    return distances.unseen_differs(bins.once, bins.twice(expected), rows, found)
+    return distances.unseen_exceeds(bins.once, bins.twice(expected), rows, found)
 
 
 def _test(made: FeatureDrift) -> None:
