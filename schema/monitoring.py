@@ -221,7 +221,9 @@ class DriftEvidence:
     )
     evidence: float = computed(float, lambda watch, _: exp(watch.evidence or 0.0), "How much there is.")
     evidence_needed: float = computed(float, lambda _watch, _: 1 / ALPHA, "How much is enough.")
-    row_count: Long = computed(Long, lambda watch, _: watch.rows, "Rows that were looked at.")
+    row_count: Long = computed(
+        Long, lambda watch, _: watch.rows, "Rows that it was weighed from; those that held no column of the model are none."
+    )
     began_at: datetime = strawberry.field(description="When the first of them was.")
     looked_at: datetime = strawberry.field(description="When the last of them was.")
     features: list[FeatureEvidence] = strawberry.field(

@@ -67,7 +67,6 @@ async def _look(session: WriteSession, deployment_id: UUID, model_id: UUID) -> N
         watch = await _begun(session, watch, deployment_id, model_id, moment)
     answered = [row for row in taken if row.arm != "shadow"]
     await asyncio.to_thread(_weigh, watch, evidence, _summed(answered, evidence.layout), moment)
-    watch.rows += sum(row.rows for row in answered)
     session.add(watch)
 
 
@@ -107,8 +106,10 @@ def _weigh(watch: DriftWatch, evidence: Evidence, found: Counts, moment: datetim
     before = np.frombuffer(watch.capital, dtype="<f8")
     if len(before) != evidence.size:  # the first look, or bets that an older version made
         before = evidence.begin()
+        watch.rows, watch.began_at, watch.drifting_since = 0, moment, None
     elapsed = max(moment - watch.looked_at, FIRST)
     capital: Capital = evidence.after(before, found, elapsed)
+    watch.rows += evidence.layout.rows(found)
     watch.capital, watch.looked_at = capital.astype("<f8").tobytes(), moment
     watch.evidence = _shown(evidence.total(capital))
     ranked = sorted(evidence.by_feature(capital).items(), key=lambda one: -one[1])[:SHOWN]

@@ -38,6 +38,11 @@ async def test_each_count_is_evidence_once(database: Database, tmp_path: Path) -
     assert await watch.look(database) == 1
     moved = await seen(database, served)
     assert moved.rows == 110
+    await served.record(writer, {"x": 3}, {"y": 1}, {}, request_id="refused", outputs=[None] * 3)
+    await writer.flush()
+    assert await watch.look(database) == 1
+    moved = await seen(database, served)
+    assert moved.rows == 111, "rows without a column of the model are no evidence"
     assert moved.drifting_since is not None
     assert [one["feature"] for one in moved.features] == ["x"]
     before = await counted.kept(served)
@@ -63,5 +68,6 @@ async def test_what_cannot_be_looked_at_keeps_nobody_waiting(database: Database,
     await sound.record(writer, {"x": 4})
     await writer.flush()
     await watch.look(database)
-    assert (await seen(database, sound)).rows == 2
+    anew = await seen(database, sound)
+    assert (anew.rows, anew.began_at) == (1, anew.looked_at)
     await writer.stop()

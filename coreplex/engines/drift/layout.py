@@ -98,6 +98,10 @@ class Layout:
         """Of the vector."""
         return sum(feature.bins.size for feature in (*self.inputs, *self.answers))
 
+    def rows(self, vector: Counts) -> int:
+        """How many rows a vector says anything of: as many as the feature that was met most often."""
+        return max((int(part.of(vector).sum()) for part in self.parts), default=0)
+
     @cached_property
     def names(self) -> frozenset[str]:
         """Of the input columns."""
