@@ -120,15 +120,22 @@ class LevelShare:
     share: float = at(1, "Its share, 0 to 1.")
 
 
+def _quantile(share: str) -> Any:
+    return strawberry.field(
+        description=f"Of numbers: {share} below, to within a bin; null where it lies beyond all that training saw: `outsideRate` "
+        "says how much does."
+    )
+
+
 @strawberry.type(description="Where the values of a feature lie.")
 class DriftDistribution:
     row_count: Long = computed(Long, lambda root, _: root.rows, "Rows that are compared.")
     missing_rate: float | None = strawberry.field(description="Share of them in which it is missing, 0 to 1.")
     unseen_rate: float | None = strawberry.field(description="Share that holds a category training never saw.")
     outside_rate: float | None = strawberry.field(description="Share that lies below or above all that training saw.")
-    p05: float | None = strawberry.field(description="Of numbers: 5 % lie below, to within a bin.")
-    median: float | None = strawberry.field(description="Of numbers: half of them lie below, to within a bin.")
-    p95: float | None = strawberry.field(description="Of numbers: 95 % lie below, to within a bin.")
+    p05: float | None = _quantile("5 % lie")
+    median: float | None = _quantile("half of them lie")
+    p95: float | None = _quantile("95 % lie")
     levels: list[LevelShare] = strawberry.field(metadata=INSIDE, description="Of categories: the ten commonest.")
 
 
@@ -162,7 +169,10 @@ class FeatureDriftReport:
     )
     rank_p_value: float | None = _figure("mann_whitney", "p_value", "Of the Mann-Whitney test.")
     wasserstein: float | None = _own(
-        "wasserstein", float | None, "Earth mover's distance, in the feature's unit, to within the bins."
+        "wasserstein",
+        float | None,
+        "Earth mover's distance, in the feature's unit, to within the bins. Values beyond all that training saw count as its "
+        "farthest: with an `outsideRate` it is a lower bound.",
     )
     chi_square: float | None = _figure("chi_square", "statistic", "Of the shares of categories.")
     chi_square_p_value: float | None = _figure("chi_square", "p_value", "Of that test.")

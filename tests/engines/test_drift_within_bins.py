@@ -42,3 +42,21 @@ def test_figures_of_one_value_a_bin_are_exact() -> None:
     chance = np.random.default_rng(0)
     feature, _ = binned(chance.poisson(20, size=5_000).astype(float))
     assert not spread(feature).any()
+
+
+def test_what_lies_beyond_training_has_no_figure_but_how_much_it_is() -> None:
+    """As after a change of the unit. A quantile that training saw keeps its figure; the distance is a lower bound."""
+    weights = np.random.default_rng(0).normal(3_000, 400, size=1_000)
+    feature, bins = binned(weights)
+    for factor, place in ((453.6, 1.0), (1 / 453.6, 0.0)):
+        half = summary(feature, _counted(bins, np.concatenate([weights, factor * weights[:800]])))
+        assert half.outside_rate == pytest.approx(800 / 1_800)
+        assert (half.p05 is None, half.median is None, half.p95 is None) == (not place, False, bool(place))
+        whole = summary(feature, _counted(bins, factor * weights))
+        assert (whole.p05, whole.median, whole.p95, whole.outside_rate) == (None, None, None, 1.0)
+        edges, moved = np.array(bins.edges), _counted(bins, factor * weights)[:-1]
+        far = distances.wasserstein(
+            np.array([edges[0], *edges, edges[-1]]), np.array(feature.counts)[:-1], moved, spread(feature)
+        )
+        assert far is not None
+        assert 0 < far < stats.wasserstein_distance(weights, factor * weights)

@@ -51,6 +51,8 @@ def test_rows_that_are_not_those_of_training_are_drift(project: Lab) -> None:
     assert moved["psi"] > 0.25
     assert moved["current"]["outside_rate"] == 1
     assert moved["baseline"]["outside_rate"] == 0
+    assert [moved["current"][one] for one in ("p05", "median", "p95")] == [None] * 3, "they lie beyond all that training saw"
+    assert None not in [moved["baseline"][one] for one in ("p05", "median", "p95")]
     assert [feature["feature"] for feature in found["prediction_drift"]] == ["class", "probability"]
     calm = get(project, deployment, "drift", baseline="window", baseline_until="2026-01-01T00:00:00Z")
     assert (calm["status"], calm["baseline_rows"], calm["baseline_end"]) == ("insufficient_data", 0, "2026-01-01T00:00:00Z")

@@ -15,8 +15,8 @@ OFTEN = 1.25
 
 @dataclass(frozen=True)
 class Summary:
-    """`rows` with the missing ones; shares are of all rows, 0 to 1. Quantiles, to within a bin, of numbers
-    alone."""
+    """`rows` with the missing ones; shares are of all rows, 0 to 1. Quantiles, to within a bin, of numbers alone; None where they
+    lie beyond all that training saw: counts do not say how far."""
 
     rows: int
     missing_rate: float | None = None
@@ -66,13 +66,15 @@ def spread(feature: Feature) -> NDArray[np.bool_]:
 
 
 def _quantile(feature: Feature, counts: Counts, share: float) -> float | None:
-    """By rank between the ends of the bin in which it lies, or its upper end."""
+    """By rank between the ends of the bin in which it lies, or its upper end; None below the first bin and above the last."""
     bins, total = feature.bins, int(counts.sum())
     if not isinstance(bins, NumberBins) or not total or not bins.edges:
         return None
     up_to = np.cumsum(counts)
     place = int(np.searchsorted(up_to, share * total))
-    upper = bins.edges[min(max(place - 1, 0), len(bins.edges) - 1)]
+    if not 1 <= place <= len(bins.edges):
+        return None
+    upper = bins.edges[place - 1]
     if not spread(feature)[place]:
         return upper
     beyond = float(up_to[place] - share * total) / float(counts[place])

@@ -137,7 +137,7 @@ def _compared(part: Part, window: Counts | None, actual: Counts) -> FeatureDrift
 def _numbers(made: FeatureDrift, bins: NumberBins, expected: Counts, actual: Counts) -> None:
     made.ks = distances.kolmogorov_smirnov(expected, actual)
     made.mann_whitney = distances.mann_whitney(expected, actual)
-    if bins.edges:
+    if bins.edges:  # what is below or above counts as lying at the end: how far it lies beyond was not counted
         positions = np.array([bins.edges[0], *bins.edges, bins.edges[-1]])
         made.wasserstein = distances.wasserstein(positions, expected, actual, spread(made.feature))
 
