@@ -80,7 +80,8 @@ class AlertEvent:
     description="A rule by which people are told how a deployment does. It fires when enough of the last looks saw something "
     "wrong, and is over when a whole window has been fine, or had too few requests to tell; one on missing requests at the next "
     "look after one came. Each change is told once and at once, by webhooks, by mail and in the timeline; of one that flaps "
-    "people hear that it fires and that it is over, and further changes within an hour wait for its end."
+    "people hear that it fires and that it is over, and further changes within an hour wait for its end. One that fires and is "
+    "deleted or switched off, or whose deployment is deleted, is over, and webhooks are told so at once, though it is muted."
 )
 class Alert:
     id: strawberry.ID = strawberry.field(description="Identifier.")

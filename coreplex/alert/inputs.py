@@ -63,7 +63,7 @@ class UpdateAlert(BaseModel):
     looks_counted: Looks | None = Field(None, description="Looks that are counted.")
     min_requests: int | None = Field(None, ge=1, le=1_000_000, description=FEWER)
     is_mailed: bool | None = Field(None, description="Whether people get a mail.")
-    is_enabled: bool | None = Field(None, description="Whether it is looked at. Enabled again it begins anew.")
+    is_enabled: bool | None = Field(None, description="Whether it is looked at. Switched off, or on, it is over and begins anew.")
 
 
 class DeleteAlert(BaseModel):
@@ -76,4 +76,6 @@ class AcknowledgeAlert(BaseModel):
 
 class MuteAlert(BaseModel):
     alert_id: Identifier = Field(description="The alert.")
-    until: datetime | None = Field(None, description="Nobody is told anything before that moment; null: from now on people are.")
+    until: datetime | None = Field(
+        None, description="Nobody is told anything before that moment, but that it is gone; null: from now on people are."
+    )

@@ -8,8 +8,8 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from coreplex.alert.inputs import SHARES, AcknowledgeAlert, CreateAlert, DeleteAlert, LatencyPercentile, MuteAlert, UpdateAlert
-from coreplex.alert.table import FIRED, MOST_ALERTS, Alert, AlertEvent, AlertKind, AlertState
-from coreplex.alert.telling import change
+from coreplex.alert.table import MOST_ALERTS, Alert, AlertEvent, AlertKind, AlertState
+from coreplex.alert.telling import change, conclude
 from coreplex.deployment.table import Deployment
 from coreplex.errors.tree import Conflict, Invalid, Message, NotFound, QuotaExceeded
 from coreplex.event import service as event
@@ -32,6 +32,9 @@ TOO_MANY = "Delete alerts that nobody needs any more"
 USUAL_WINDOWS = {AlertKind.metric: "24h"}
 """Outcomes come late."""
 LONGEST = timedelta(days=7)
+SWITCHED_OFF = Message("alert_switched_off", "It was switched off.")
+BEGINS_ANEW = Message("alert_begins_anew", "It was switched on, and begins anew.")
+DELETED = Message("alert_deleted", "It was deleted.")
 OF_KIND = frozenset({"threshold", "percentile", "metric", "basis"})
 """What alerts of some kinds have."""
 ALERTS = Listing(
@@ -121,8 +124,8 @@ async def update(session: WriteSession, grant: Grant, wanted: UpdateAlert) -> Al
         changes["window_secs"] = _window(wanted.window)
     row.sqlmodel_update({**changes, "updated_at": now(), "looks": [], "fine_since": None, "next_look_at": now()})
     _require_looks(row)
-    if wanted.is_enabled is not None and row.state in FIRED:
-        await change(session, row, AlertState.ok, None, grant.user_id)
+    if wanted.is_enabled is not None:
+        await conclude(session, row, BEGINS_ANEW if wanted.is_enabled else SWITCHED_OFF, grant.user_id, is_kept=True)
     await event.audit(session, grant.user_id, row, "alert.updated", f"The alert “{row.name}” was changed.")
     return row
 
@@ -130,6 +133,7 @@ async def update(session: WriteSession, grant: Grant, wanted: UpdateAlert) -> Al
 async def delete(session: WriteSession, grant: Grant, wanted: DeleteAlert) -> tuple[UUID, UUID]:
     """Remove an alert with its history; its id, and that of its project."""
     row = await _opened(session, grant, wanted.alert_id)
+    await conclude(session, row, DELETED, grant.user_id, is_kept=False)
     await event.audit(session, grant.user_id, row, "alert.deleted", f"The alert “{row.name}” was deleted.")
     await session.delete(row)
     return row.id, row.project_id

@@ -38,10 +38,33 @@ async def change(
     waiting_cost: Message | None = None,
 ) -> None:
     """Put an alert into another state, and tell of it, or later."""
+    event_id = await _enter(session, alert, state, reason, actor_id, waiting_cost)
+    await tell(session, alert, event_id, alert.changed_at)
+
+
+async def conclude(session: WriteSession, alert: Alert, reason: Message, actor_id: UUID | None, *, is_kept: bool) -> None:
+    """Say of an alert that is looked at no more, or anew, that it is over, to all who know that it fires: at once, though it flaps
+    or is muted, as no later look could. `is_kept`: whether its row stays, without which no mail can be written."""
+    is_known = alert.told_state in FIRED
+    if not is_known and alert.state not in FIRED:
+        return
+    event_id = await _enter(session, alert, AlertState.resolved, reason, actor_id)
+    if is_known:
+        await _send(session, alert, event_id, alert.changed_at, is_mailed=alert.is_mailed and is_kept)
+    alert.told_state = AlertState.ok  # what fires next is news
+
+
+async def _enter(
+    session: WriteSession,
+    alert: Alert,
+    state: AlertState,
+    reason: Message | None,
+    actor_id: UUID | None,
+    waiting_cost: Message | None = None,
+) -> UUID:
+    """Put an alert into another state; what was noted of that."""
     moment = now()
     alert.state, alert.changed_at, alert.reason = state, moment, reason
-    if state is AlertState.ok:  # it begins anew: what fires next is news
-        alert.told_state = state
     alert.waiting_cost = waiting_cost if state is AlertState.firing else alert.waiting_cost if state in FIRED else None
     made = AlertEvent(
         project_id=alert.project_id,
@@ -57,19 +80,22 @@ async def change(
     await session.flush()
     data = {"state": state, "value": alert.value, "deployment_id": str(alert.deployment_id)}
     await event.audit(session, actor_id, alert, f"alert.{state}", _said(alert), data)
-    await tell(session, alert, made.id, moment)
+    return made.id
 
 
 async def tell(session: WriteSession, alert: Alert, event_id: UUID, moment: datetime) -> None:
     """Tell people where it stands, unless they know, it is muted, or it flaps: then the next look may tell."""
-    if not is_to_tell(alert, moment):
-        return
+    if is_to_tell(alert, moment):
+        await _send(session, alert, event_id, moment, is_mailed=alert.is_mailed and alert.state is not AlertState.acknowledged)
+
+
+async def _send(session: WriteSession, alert: Alert, event_id: UUID, moment: datetime, *, is_mailed: bool) -> None:
     alert.told_state = alert.state
     if alert.state is not AlertState.acknowledged:
         alert.told_at, alert.told_before_at = moment, alert.told_at
     session.add(alert)
     await outbox.send(session, alert.project_id, TOLD[alert.state], _data(alert), subject=f"deployment/{alert.deployment_id}")
-    if alert.is_mailed and alert.state is not AlertState.acknowledged:
+    if is_mailed:
         await job.enqueue(session, MAIL, entity_type=ENTITY, entity_id=event_id, project_id=alert.project_id)
 
 
@@ -81,7 +107,7 @@ def is_to_tell(alert: Alert, moment: datetime) -> bool:
         return False  # nobody knows that it fired
     if alert.muted_until is not None and moment < alert.muted_until:
         return False
-    if alert.told_at is None or moment - alert.told_at >= QUIET:
+    if alert.told_at is None or alert.told_state is AlertState.ok or moment - alert.told_at >= QUIET:
         return True
     first = alert.told_before_at is None or alert.told_at - alert.told_before_at >= 2 * QUIET
     return first and alert.state is not AlertState.firing

@@ -14,7 +14,7 @@ from coreplex.membership.access import SERVING
 from coreplex.membership.table import Project
 from coreplex.model.table import Model
 from coreplex.platform.database import ReadSession, WriteSession
-from coreplex.platform.dependents import depend
+from coreplex.platform.dependents import depend, remove_dependents
 from coreplex.platform.listener import announce_change
 
 
@@ -43,9 +43,11 @@ async def _refuse_models(session: ReadSession, ids: Select[UUID]) -> None:
         )
 
 
-async def _remove_of_models(session: WriteSession, ids: Sequence[UUID], _user_id: UUID | None) -> None:
+async def _remove_of_models(session: WriteSession, ids: Sequence[UUID], user_id: UUID | None) -> None:
     before = col(Deployment.previous_model_id).in_(ids)
     await session.execute(update(Deployment).where(before).values(previous_model_id=None))
+    found = (await session.scalars(select(col(Deployment.id)).where(col(Deployment.model_id).in_(ids)))).all()
+    await remove_dependents(session, Deployment, found, user_id)
     await session.execute(delete(Deployment).where(col(Deployment.model_id).in_(ids)))
     await announce_change(session, SERVING)
 

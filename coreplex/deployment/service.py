@@ -40,6 +40,7 @@ from coreplex.membership.access import OF_OTHER_PROJECT, open_project, open_row
 from coreplex.model.table import Model
 from coreplex.platform.clock import now
 from coreplex.platform.database import WriteSession
+from coreplex.platform.dependents import remove_dependents
 from coreplex.platform.permissions import Grant
 from coreplex.platform.settings import Settings
 
@@ -220,6 +221,7 @@ async def delete(session: WriteSession, grant: Grant, wanted: DeleteDeployment) 
     # Those that have ended too: who stores the last rows of one holds it before the deployment, which takes it along.
     beside = or_(col(Rollout.baseline_id) == deployment.id, col(Rollout.candidate_id) == deployment.id)
     await session.execute(select(col(Rollout.id)).where(beside).order_by(col(Rollout.id)).with_for_update())
+    await remove_dependents(session, Deployment, [deployment.id], grant.user_id)
     await changed(session, grant.user_id, deployment, "deployment.deleted", f"“{deployment.name}” was deleted.")
     await session.delete(deployment)
     return deployment.id, deployment.project_id, deployment.model_id

@@ -148,14 +148,25 @@ async def test_what_was_over_before_anybody_was_told_is_not_told(looked: Looked)
     assert await looked.told() == ["alert.firing"]
 
 
-async def test_one_that_begins_anew_tells_again(looked: Looked) -> None:
-    await looked.make()
+async def test_one_that_begins_anew_says_so_though_it_is_muted_and_tells_again(looked: Looked) -> None:
+    await looked.make(muted_until=None)
     await looked.see(WRONG, WRONG)
-    async with looked.database.transaction() as session:
-        await telling.change(session, await session.get_one(Alert, looked.alert_id), AlertState.ok, None)
-    looked.clock.moment += timedelta(hours=2)
+    await looked.see(*[FINE] * 5)
+    await looked.see(WRONG, WRONG, every=timedelta(hours=2))
+
+    def mute(alert: Alert) -> None:
+        alert.muted_until = looked.clock.moment + timedelta(seconds=30)
+
+    await looked.change(mute)
+    for _ in range(2):  # the second has nothing to add
+        async with looked.database.transaction() as session:
+            alert = await session.get_one(Alert, looked.alert_id)
+            await telling.conclude(session, alert, Message("anew", "Anew."), None, is_kept=True)
+    told = ["alert.firing", "alert.resolved"] * 2
+    assert await looked.told() == told
+    assert (await looked.messages())[-1].endswith("is resolved: Anew.")
     assert await looked.see(WRONG, WRONG) is AlertState.firing
-    assert await looked.told() == ["alert.firing", "alert.firing"]
+    assert await looked.told() == [*told, "alert.firing"]
 
 
 async def test_acknowledging_holds_back_no_end(looked: Looked) -> None:

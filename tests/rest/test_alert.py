@@ -41,7 +41,8 @@ def test_requests_that_fail_are_told_acknowledged_and_listed(project: Lab) -> No
     assert [event["state"] for event in events["items"]] == ["acknowledged", "firing"]
     listed = project.client.get(alerts(project), params={"state": "acknowledged", "deployment_id": deployment}).json()
     assert [item["id"] for item in listed["items"]] == [alert]
-    assert project.client.put(path, json={"threshold": 0.95, "is_enabled": False}).json()["alert"]["state"] == "ok"
+    off = project.client.put(path, json={"threshold": 0.95, "is_enabled": False}).json()["alert"]
+    assert (off["state"], off["reason"]) == ("resolved", "It was switched off.")
     assert project.client.delete(path).json() == {"ok": True}
     assert project.client.get(path).status_code == 404
 
