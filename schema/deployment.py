@@ -309,5 +309,11 @@ class DeploymentMutation:
         service.deactivate, DeploymentPayload, STOP, "Stop serving, in an archived project too."
     )
     delete_deployment: DeleteDeploymentPayload | None = command(
-        service.delete, DeleteDeploymentPayload, WRITE, "Remove a deployment that serves no more, with its log."
+        service.delete,
+        DeleteDeploymentPayload,
+        WRITE,
+        "Remove a deployment that serves no more, with all that is about it: its log with the outcomes, alerts, replays, "
+        "explanations of its metrics, A/B tests with their results, rollouts, and its retrain policy with its runs. Replays and "
+        "explanations that run are cancelled; a running A/B test has ended when the deployment was deactivated. Batches of "
+        "predictions stay.",
     )

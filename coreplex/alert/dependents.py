@@ -8,19 +8,17 @@ from sqlmodel import col
 
 from coreplex.alert.table import FIRED, Alert
 from coreplex.alert.telling import conclude
+from coreplex.deployment.production import DELETED
 from coreplex.deployment.table import Deployment
-from coreplex.errors.tree import Message
 from coreplex.platform.database import WriteSession
 from coreplex.platform.dependents import depend
-
-DEPLOYMENT_DELETED = Message("alert_deployment_deleted", "Its deployment was deleted.")
 
 
 async def _conclude(session: WriteSession, ids: Sequence[UUID], user_id: UUID | None) -> None:
     fired = or_(col(Alert.state).in_(FIRED), col(Alert.told_state).in_(FIRED))
     query = select(Alert).where(col(Alert.deployment_id).in_(ids), fired).order_by(col(Alert.id)).with_for_update(key_share=True)
     for alert in (await session.scalars(query.execution_options(populate_existing=True))).all():
-        await conclude(session, alert, DEPLOYMENT_DELETED, user_id, is_kept=False)
+        await conclude(session, alert, DELETED, user_id, is_kept=False)
     await session.flush()
 
 

@@ -43,8 +43,8 @@ async def change(
 
 
 async def conclude(session: WriteSession, alert: Alert, reason: Message, actor_id: UUID | None, *, is_kept: bool) -> None:
-    """Say of an alert that is looked at no more, or anew, that it is over, to all who know that it fires: at once, though it flaps
-    or is muted, as no later look could. `is_kept`: whether its row stays, without which no mail can be written."""
+    """Say of an alert that is looked at no more, or anew, that it is over, to all who know that it fires: at once, though it
+    flaps or is muted, as no later look could. `is_kept`: whether its row stays, without which no mail can be written."""
     is_known = alert.told_state in FIRED
     if not is_known and alert.state not in FIRED:
         return

@@ -51,6 +51,8 @@ WEBHOOKS_HEAR_OF = frozenset(
         ("shadow.stopped", "A shadow stopped by itself: it failed more than it may."),
     )
 )
+DELETED = Message("deployment_deleted", "Its deployment was deleted.")
+"""Why what went on about a deployment is over."""
 
 TestEnded = Callable[[WriteSession, UUID | None, Rollout], Awaitable[None]]
 TEST_ENDED: list[TestEnded] = []

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Uuid, all_, and_, func, literal, or_, select, update
+from sqlalchemy import ARRAY, ColumnElement, Select, Uuid, all_, and_, func, literal, or_, select, update
 from sqlmodel import col
 
 from coreplex.errors.tree import Message
@@ -180,7 +180,7 @@ async def finish(session: WriteSession, job_id: UUID, token: UUID, result: dict[
     if job is None:
         return False
     if job.cancel_requested_at is not None:
-        await _end(session, job, JobStatus.cancelled, CANCELLED)
+        await _cancel(session, job)
     else:
         job.result, job.progress, job.message = result, 1.0, ""  # nothing goes on any more
         await _end(session, job, JobStatus.succeeded)
@@ -193,7 +193,7 @@ async def fail(session: WriteSession, job_id: UUID, token: UUID, error: Message)
     if job is None:
         return False
     if job.cancel_requested_at is not None:
-        await _end(session, job, JobStatus.cancelled, CANCELLED)
+        await _cancel(session, job)
     else:
         await _end(session, job, JobStatus.failed, error)
     return True
@@ -216,7 +216,7 @@ async def cancelled(session: WriteSession, job_id: UUID, token: UUID) -> bool:
     job = await hold(session, job_id, token)
     if job is None:
         return False
-    await _end(session, job, JobStatus.cancelled, CANCELLED)
+    await _cancel(session, job)
     return True
 
 
@@ -230,9 +230,16 @@ async def release(session: WriteSession, job_id: UUID, token: UUID) -> bool:
     return True
 
 
-async def request_cancel(session: WriteSession, job: Job) -> bool:
+async def request_cancel(session: WriteSession, job: Job, reason: Message = CANCELLED) -> bool:
     """Order the end of a job: at once when it is queued, by its holder when it runs. False when it has ended already."""
-    return await _request(session, job, "cancel_requested_at")
+    return await _request(session, job, "cancel_requested_at", reason)
+
+
+async def cancel_all(session: WriteSession, ids: Select[UUID | None], reason: Message) -> None:
+    """Order the end of every job of these ids, such as those of rows that are about to be deleted."""
+    query = select(Job).where(col(Job.id).in_(ids), col(Job.status).in_(OPEN)).order_by(col(Job.id))
+    for job in (await session.scalars(query)).all():
+        await request_cancel(session, job, reason)
 
 
 async def end_and_hold(session: WriteSession, row: FollowsJob) -> bool:
@@ -308,13 +315,15 @@ async def take_back(session: WriteSession, job_id: UUID) -> bool:
     return True
 
 
-async def _request(session: WriteSession, job: Job, order: str) -> bool:
+async def _request(session: WriteSession, job: Job, order: str, reason: Message = CANCELLED) -> bool:
     locked = await session.scalar(_locked(col(Job.id) == job.id))
     if locked is None or locked.status.final:
         return False
+    if order == "cancel_requested_at" and locked.cancel_requested_at is None:
+        locked.error = None if reason is CANCELLED else reason  # with which its holder ends it
     setattr(locked, order, getattr(locked, order) or _from_now(0))
     if locked.status is JobStatus.queued:
-        await _end(session, locked, JobStatus.cancelled, CANCELLED)
+        await _end(session, locked, JobStatus.cancelled, reason)
     else:
         session.add(locked)
         await session.flush()
@@ -325,7 +334,7 @@ async def _request(session: WriteSession, job: Job, order: str) -> bool:
 
 async def _ended_instead(session: WriteSession, job: Job) -> bool:
     if job.cancel_requested_at is not None:
-        await _end(session, job, JobStatus.cancelled, CANCELLED)
+        await _cancel(session, job)
     elif job.attempts >= job.max_attempts:
         given_up = Message(
             "job_given_up", "The job was given up: its worker died {times} times while it ran.", times=job.attempts
@@ -334,6 +343,11 @@ async def _ended_instead(session: WriteSession, job: Job) -> bool:
     else:
         return False
     return True
+
+
+async def _cancel(session: WriteSession, job: Job) -> None:
+    """End it for the reason it was ordered to end for."""
+    await _end(session, job, JobStatus.cancelled, job.error or CANCELLED)
 
 
 async def _end(session: WriteSession, job: Job, status: JobStatus, error: Message | None = None) -> None:

@@ -154,7 +154,7 @@ async def follow(session: WriteSession, row: Job) -> None:
     if change is None or change.job_id != row.id:
         return
     change.enter(row.status, row.error)
-    if row.status.final:
+    if change.status in (JobStatus.succeeded, JobStatus.failed):
         data = {"metric": change.metric, "deployment_id": change.deployment_id}
         await tell_end(session, change, "metric_change", _outcome(change), data)
 

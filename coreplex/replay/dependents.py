@@ -1,14 +1,18 @@
-"""What replays have to do with models that are about to be deleted: nothing, once they have ended."""
+"""What replays have to do with models that are about to be deleted, nothing once they have ended; with deployments they go."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import Select, select
 from sqlmodel import col
 
+from coreplex.deployment.production import DELETED
+from coreplex.deployment.table import Deployment
 from coreplex.errors.tree import Conflict, Message
+from coreplex.job import service as job
 from coreplex.job.lifecycle import JobStatus
 from coreplex.model.table import Model
-from coreplex.platform.database import ReadSession
+from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.dependents import depend
 from coreplex.replay.table import Replay
 
@@ -28,4 +32,9 @@ async def _refuse_models(session: ReadSession, ids: Select[UUID]) -> None:
         )
 
 
+async def _cancel(session: WriteSession, ids: Sequence[UUID], _user_id: UUID | None) -> None:
+    await job.cancel_all(session, select(col(Replay.job_id)).where(col(Replay.deployment_id).in_(ids)), DELETED)
+
+
 depend(Model, refuse=_refuse_models)
+depend(Deployment, remove=_cancel)

@@ -56,6 +56,23 @@ async def test_predictions_are_logged_row_by_row(asker: Asker) -> None:
     assert (error["reason"], error["reason"] in catalogue(), error["parameters"]) == ("no_rows", True, {})
 
 
+async def test_what_runs_of_a_deleted_deployment_is_cancelled_and_says_why(asker: Asker) -> None:
+    wanted = {"deploymentId": asker.world.ids["deployment"]}
+    begun = "mutation($input: Create%sInput!) { create%s(input: $input) { %s { jobId } } }"
+    jobs = []
+    for kind, name, more in (
+        ("Replay", "replay", {"modelId": asker.world.ids["model"]}),
+        ("MetricChange", "metricChange", {"window": "1h"}),
+    ):
+        made = await asker.data(begun % (kind, kind, name), input={**wanted, **more})
+        jobs.append(made[f"create{kind}"][name]["jobId"])
+    await asker.data(acting("deactivate"), input=wanted)
+    await asker.data("mutation($input: DeleteDeploymentInput!) { deleteDeployment(input: $input) { deletedId } }", input=wanted)
+    for job in jobs:
+        ended = (await asker.data("query($id: ID!) { job(id: $id) { status error { message } } }", id=job))["job"]
+        assert ended == {"status": "CANCELLED", "error": {"message": "Its deployment was deleted."}}
+
+
 async def test_a_log_is_kept_for_days_of_its_own(asker: Asker) -> None:
     """Each entry goes when it expires by what was said as it was written, and is read as any other."""
     ids = {name: asker.world.ids[name] for name in ("project", "model")}

@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
+from sqlmodel import col
 
 from coreplex.errors.tree import Message
 from coreplex.event.service import after
@@ -129,6 +130,25 @@ async def test_cancelled_or_done_but_never_both(database: Database, timing: Timi
         assert await service.finish(session, job.id, token, {"too": "late"})
     found = await read(database, job)
     assert (found.status, found.error, found.result) == (JobStatus.cancelled, "cancelled", None)
+
+
+async def test_a_cancelled_job_says_why_and_not_what_failed_before(database: Database, timing: Timing) -> None:
+    ours, others = [(await claimed(database, timing)) for _ in range(2)]
+    for job, token in (ours, others):
+        async with database.transaction() as session:
+            assert await service.retry(session, job.id, token, LATE, timedelta(0))
+    again = [await claim(database, job, timing) for job, _ in (ours, others)]
+    async with database.transaction() as session:
+        await service.cancel_all(session, select(col(Job.id)).where(col(Job.id) == ours[0].id), Message("gone", "It is gone."))
+        assert await service.request_cancel(session, others[0])
+        assert await service.request_cancel(session, ours[0]), "the first reason stays"
+    for job in again:
+        assert job is not None
+        assert job.token is not None
+        async with database.transaction() as session:
+            assert await service.fail(session, job.id, job.token, LATE)
+    found = [await read(database, job) for job, _ in (ours, others)]
+    assert [(one.status, str(one.error)) for one in found] == [("cancelled", "It is gone."), ("cancelled", "cancelled")]
 
 
 async def test_an_abandoned_cancelled_job_ends_cancelled(database: Database, timing: Timing) -> None:
