@@ -38,7 +38,10 @@ BaselineUntil = Annotated[
     datetime | None, strawberry.argument(description="The moment it ends at; left out, where the other begins.")
 ]
 Threshold = Annotated[
-    float, strawberry.argument(description="The PSI of a drifted feature from which on `status` is `drift`, not `warning`.")
+    float,
+    strawberry.argument(
+        description="The `psiBeyondChance` of a drifted feature from which on `status` is `drift`, not `warning`."
+    ),
 ]
 
 

@@ -157,7 +157,17 @@ class FeatureDriftReport:
     reasons: list[str] = _own(
         "reasons", list[str], "What has drifted: its `distribution`, the share that is `missing`, the share that was `unseen`."
     )
-    psi: float | None = _own("psi", float | None, "Population stability index, without what chance alone gives.")
+    psi: float | None = _own(
+        "psi",
+        float | None,
+        "Population stability index (Lewis 1994) of ten groups of numbers, or of the twenty commonest categories and the rest, "
+        "and of what is missing. Of few rows chance alone makes it large.",
+    )
+    psi_beyond_chance: float | None = _own(
+        "psi_beyond_chance",
+        float | None,
+        "The same without what chance alone gives, and of answers without what folds differ by: by it is judged and sorted.",
+    )
     p_value: float | None = _own("p_value", float | None, "Of all its tests together.")
     adjusted_p_value: float | None = _own(
         "adjusted_p_value", float | None, "After the correction for so many features (Benjamini-Hochberg)."
@@ -186,20 +196,22 @@ class FeatureDriftReport:
         lambda one, _: one[1].importance.get(one[0].feature.name),
         "Share of the model's importance, in percent; null for answers, and for columns it does not look at.",
     )
-    impact: float | None = computed(float | None, lambda one, _: _impact(*one), "PSI times importance: by it they are sorted.")
+    impact: float | None = computed(
+        float | None, lambda one, _: _impact(*one), "`psiBeyondChance` times importance: by it they are sorted."
+    )
     baseline: DriftDistribution = _own("baseline", DriftDistribution, "What it was.")
     current: DriftDistribution = _own("current", DriftDistribution, "What it is.")
 
 
 def _impact(one: FeatureDrift, watched: Watched) -> float | None:
     importance = watched.importance.get(one.feature.name)
-    return None if one.psi is None or importance is None else one.psi * importance / 100
+    return None if one.psi_beyond_chance is None or importance is None else one.psi_beyond_chance * importance / 100
 
 
 def _features(root: strawberry.Parent[Any]) -> list[Any]:
     """Those that matter most first."""
     pairs = [(one, root) for one in root.found.inputs]
-    return sorted(pairs, key=lambda pair: (not pair[0].drifted, -(_impact(*pair) or 0.0), -(pair[0].psi or 0.0)))
+    return sorted(pairs, key=lambda pair: (not pair[0].drifted, -(_impact(*pair) or 0.0), -(pair[0].psi_beyond_chance or 0.0)))
 
 
 def _answers(root: strawberry.Parent[Any]) -> list[Any]:
@@ -249,7 +261,7 @@ class DeploymentDrift:
     watch: DriftEvidence | None = strawberry.field(
         description="What all looks together say, whatever the window; null before anything was asked."
     )
-    overall_psi: float | None = _found("overall_psi", float | None, "The largest of all features.")
+    overall_psi: float | None = _found("overall_psi", float | None, "The largest `psiBeyondChance` of all features.")
     threshold: float = strawberry.field(description="As it was given.")
     baseline_row_count: Long = _found("baseline_rows", Long, "Rows of the baseline; of a long table a sample of 100,000.")
     current_row_count: Long = _found("current_rows", Long, "Rows of the window.")

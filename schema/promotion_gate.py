@@ -25,7 +25,8 @@ class PromotionGate:
     )
     max_loss: float = strawberry.field(description="By how much it may be worse, in its own unit.")
     max_drift: float | None = strawberry.field(
-        description="The largest population stability index of a column in what production was asked lately; null for any."
+        description="The largest population stability index, without what chance alone gives, of a column in what production was "
+        "asked lately; null for any."
     )
     replay_verdict: RequiredVerdict | None = strawberry.field(
         description="What the latest replay of the model must have come to; null where none is asked for."

@@ -39,8 +39,8 @@ async def drifted(session: WriteSession, present_id: UUID, model: Model, most: f
     return Message(
         "gate_drifted",
         "The last {rows:,} rows that production was asked are not like those that this model has learned from: column {column!r} "
-        "has a PSI of {index}, and {columns} of its columns one above the {most:g} that the project's gate allows. Train it on "
-        "newer rows, or say an `override_reason` to do it anyway.",
+        "has a PSI of {index} beyond chance, and {columns} of its columns one above the {most:g} that the project's gate allows. "
+        "Train it on newer rows, or say an `override_reason` to do it anyway.",
         rows=len(rows),
         column=column,
         index=f"{index:.3g}",

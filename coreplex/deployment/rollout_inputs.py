@@ -162,9 +162,9 @@ class SetPromotionGate(BaseModel):
         None,
         gt=0,
         le=100,
-        description="The largest population stability index that a column of the model may have, between the table it was "
-        f"trained on and the last {MOST_ROWS:,} rows that the production deployment was asked within {LATELY.days} days (fewer "
-        f"than {LEAST_ROWS} say nothing); 0.1 is a little, 0.25 a lot. Null asks nothing of it.",
+        description="The largest population stability index (without what chance alone gives) that a column of the model may "
+        f"have, between the table it was trained on and the last {MOST_ROWS:,} rows that the production deployment was asked "
+        f"within {LATELY.days} days (fewer than {LEAST_ROWS} say nothing); 0.1 is a little, 0.25 a lot. Null asks nothing of it.",
     )
     replay_verdict: RequiredVerdict | None = Field(
         None,

@@ -1,5 +1,6 @@
 """How a deployment does, and whether its data moved, over REST (contract B.7)."""
 
+from math import log
 from typing import Any
 
 import pytest
@@ -56,6 +57,22 @@ def test_rows_that_are_not_those_of_training_are_drift(project: Lab) -> None:
     assert [feature["feature"] for feature in found["prediction_drift"]] == ["class", "probability"]
     calm = get(project, deployment, "drift", baseline="window", baseline_until="2026-01-01T00:00:00Z")
     assert (calm["status"], calm["baseline_rows"], calm["baseline_end"]) == ("insufficient_data", 0, "2026-01-01T00:00:00Z")
+
+
+def test_the_psi_of_a_category_is_the_textbooks_of_the_shares_that_are_served(project: Lab) -> None:
+    deployment = deploy(project, "a")
+    predict(project, deployment, [{**ROW, "kind": kind} for kind in "aaaaab" * 10])
+    logged(project, deployment, 60)
+    found = get(project, deployment, "drift", window="1h", threshold=0.01)
+    kind = {feature["feature"]: feature for feature in found["features"]}["kind"]
+    then, now = ({one["level"]: one["share"] for one in kind[side]["levels"]} for side in ("baseline", "current"))
+    assert (sorted(then), sorted(now)) == (["a", "b", "c"], ["a", "b"])
+    pairs = [(share, now.get(level, 1e-4)) for level, share in then.items()]  # as Evidently has what is not there
+    assert kind["psi"] == pytest.approx(sum((a - e) * log(a / e) for e, a in pairs))
+    assert 0 < kind["psi_beyond_chance"] < kind["psi"]
+    everything = found["features"] + found["prediction_drift"]
+    assert found["overall_psi"] == max(one["psi_beyond_chance"] for one in everything if one["psi"] is not None)
+    assert kind["impact"] == pytest.approx(kind["psi_beyond_chance"] * kind["importance_percent"] / 100)
 
 
 @pytest.mark.parametrize(

@@ -37,10 +37,12 @@ NOTHING = Test(None, None)
 
 
 def psi(expected: Counts, actual: Counts) -> float | None:
-    """Population stability index: the sum over bins of (a - e) ln(a / e) for the shares e and a (Lewis 1994)."""
+    """Population stability index: the sum over bins of (a - e) ln(a / e) for the shares e and a (Lewis 1994). Bins that neither
+    side has are left out."""
     if not expected.sum() or not actual.sum():
         return None
-    e, a = _no_zeros(expected / expected.sum()), _no_zeros(actual / actual.sum())
+    there = (expected > 0) | (actual > 0)
+    e, a = (_no_zeros(counts[there] / counts.sum()) for counts in (expected, actual))
     return float(np.sum((a - e) * np.log(a / e)))
 
 

@@ -2,7 +2,7 @@
 
 A feature has `drifted` when two things agree: a test that chance does not pass (Benjamini & Hochberg 1995 over all features, so
 that of windows in which nothing has changed at most one in twenty shows any), and a size that matters (`FLOORS`), so that a
-million rows do not make a trifle drift. The PSI only says how much.
+million rows do not make a trifle drift. The PSI, beyond what chance gives, only says how much.
 """
 
 from collections.abc import Sequence
@@ -40,8 +40,9 @@ class DriftStatus(StrEnum):
 @dataclass
 class FeatureDrift:
     """How a feature's values lie now beside the baseline. Figures are None where there is nothing to compare. Those of answers
-    beside training are beyond what its folds differ by (`Feature.floor`).
+    beside training are beyond what its folds differ by (`Feature.floor`), but for `psi`.
 
+    `psi`: as the textbook has it, of `coarse` bins; `psi_beyond_chance`: by how much more than chance gives it is that of those.
     `p_value`: of all its tests together (Bonferroni); `adjusted_p_value`: over all features.
     """
 
@@ -49,6 +50,7 @@ class FeatureDrift:
     baseline: Summary
     current: Summary
     psi: float | None = None
+    psi_beyond_chance: float | None = None
     ks: Test = NOTHING
     mann_whitney: Test = NOTHING
     chi_square: Test = NOTHING
@@ -71,6 +73,7 @@ class Drift:
 
     status: DriftStatus
     overall_psi: float | None
+    """The largest `psi_beyond_chance`."""
     baseline_rows: int
     current_rows: int
     inputs: list[FeatureDrift]
@@ -80,7 +83,7 @@ class Drift:
 def compare(layout: Layout, expected: Counts | None, actual: Counts, threshold: float = DRIFT_PSI) -> Drift:
     """The window's counts beside those of the baseline, or of training where `expected` is None; both (size,).
 
-    `threshold`: the PSI from which on drift is more than a warning.
+    `threshold`: the PSI beyond chance from which on drift is more than a warning.
     """
     found = [_compared(part, None if expected is None else part.of(expected), part.of(actual)) for part in layout.parts]
     current, before = (max((getattr(one, side).rows for one in found), default=0) for side in ("current", "baseline"))
@@ -88,7 +91,7 @@ def compare(layout: Layout, expected: Counts | None, actual: Counts, threshold: 
     if enough:
         _judge(found)
     inputs, answers = found[: len(layout.inputs)], found[len(layout.inputs) :]
-    values = [one.psi for one in found if one.psi is not None]
+    values = [one.psi_beyond_chance for one in found if one.psi_beyond_chance is not None]
     return Drift(_status(found, threshold, enough=enough), max(values, default=None), before, current, inputs, answers)
 
 
@@ -107,7 +110,7 @@ def towards(feature: Feature, expected: Counts, actual: Counts) -> Counts:
 def _status(found: Sequence[FeatureDrift], threshold: float, *, enough: bool) -> DriftStatus:
     if not enough:
         return DriftStatus.insufficient_data
-    drifted = [one.psi or 0.0 for one in found if one.drifted]
+    drifted = [one.psi_beyond_chance or 0.0 for one in found if one.drifted]
     if not drifted:
         return DriftStatus.stable
     return DriftStatus.drift if max(drifted) >= threshold else DriftStatus.warning
@@ -129,7 +132,8 @@ def _compared(part: Part, window: Counts | None, actual: Counts) -> FeatureDrift
         _levels(made, bins, expected[there], actual[there])
         made.unseen = _unseen(bins, expected[there], actual[there], trained=window is None)
     if feature.kind != "moment":
-        made.psi = distances.psi_beyond_chance(*coarse(feature, expected, actual))
+        made.psi = distances.psi(*coarse(feature, baseline, actual))
+        made.psi_beyond_chance = distances.psi_beyond_chance(*coarse(feature, expected, actual))
     _test(made)
     return made
 
