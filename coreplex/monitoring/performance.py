@@ -13,6 +13,7 @@ from typing import Any
 from coreplex.deployment.table import Arm, Deployment
 from coreplex.engines.drift.layout import Layout
 from coreplex.engines.estimation.baseline import LEAST_ROWS, Estimation
+from coreplex.engines.estimation.class_calibration import LEAST_OF_CLASS
 from coreplex.engines.performance.answers import Part, Summary, can_read, summarised
 from coreplex.engines.performance.estimated import LEAST_ROWS as LEAST_ANSWERED
 from coreplex.engines.performance.realised import Figure, Judge, worse_by
@@ -33,6 +34,10 @@ MOST_CELLS, LEAST_MOST = 400_000, 1_000
 MOST_BUCKETS = 150
 WITHOUT_ESTIMATION = Message(
     "model_without_estimation", "The model was trained before what estimates stand on was kept with models. Train it again."
+)
+ESTIMATION_FAILED = Message(
+    "estimation_not_learned",
+    "What estimates stand on could not be learned when the model was trained; the log of the training says why.",
 )
 NOTHING = Part({}, 0, 0, None, 0)
 CANNOT_READ = Message("columns_not_counted", "The columns that the estimate stands on are not counted for this deployment.")
@@ -83,14 +88,29 @@ class Subject:
         if self.estimation is None:
             return WITHOUT_ESTIMATION
         if self.estimation.kind == "none":
-            return Message(
-                "judged_on_too_few_rows",
-                "The model was judged on {rows} rows in training; of fewer than {least} nothing is learned to estimate by.",
-                rows=self.estimation.rows,
-                least=LEAST_ROWS,
-            )
+            return _nothing_learned(self.estimation, self.judge)
         errors = self.estimation.errors
         return CANNOT_READ if errors is not None and (self.layout is None or not can_read(errors, self.layout)) else None
+
+
+def _nothing_learned(estimation: Estimation, judge: Judge) -> Message:
+    if estimation.scarce is not None:
+        return Message(
+            "class_judged_on_too_few_rows",
+            "The model was judged on {rows} rows of the class {label} in training; of fewer than {least} nothing is learned to "
+            "estimate by.",
+            rows=estimation.scarce.rows,
+            label=judge.classes[estimation.scarce.code],
+            least=LEAST_OF_CLASS,
+        )
+    if estimation.rows < LEAST_ROWS:
+        return Message(
+            "judged_on_too_few_rows",
+            "The model was judged on {rows} rows in training; of fewer than {least} nothing is learned to estimate by.",
+            rows=estimation.rows,
+            least=LEAST_ROWS,
+        )
+    return ESTIMATION_FAILED
 
 
 async def performance(

@@ -3,8 +3,8 @@
     python -m tests.benchmarks.performance_estimation --nannyml PYTHON [--seeds 5] > tests/benchmarks/performance_estimation.md
 
 PYTHON is that of an environment with NannyML (which needs Python < 3.13, pandas < 3 and statsmodels). Both sides are given the
-same reference rows with out-of-fold scores and outcomes, learn from them as they do, and estimate the same chunks, whose inputs
-move further away from chunk to chunk. Beside stands what the outcomes of the chunks say, which neither has seen.
+same reference rows with out-of-fold scores and outcomes, few and many, learn from them as they do, and estimate the same chunks,
+whose inputs move further away from chunk to chunk. Beside stands what the outcomes of the chunks say, which neither has seen.
 """
 
 import argparse
@@ -21,23 +21,25 @@ import polars as pl
 from numpy.typing import NDArray
 
 from coreplex.engines.drift import layout as layouts
-from coreplex.engines.estimation.class_calibration import ClassCalibration
+from coreplex.engines.estimation.class_calibration import LEAST_OF_CLASS, ClassCalibration, scarcest
 from coreplex.engines.estimation.error_model import ErrorModel
 from coreplex.engines.performance.estimated import ByConfidence, ByErrors, Estimates
 from coreplex.engines.performance.realised import Figures, Judge, Rows
 from coreplex.engines.tabular.schema import Column, ColumnType
 
 Array = NDArray[np.float64]
-REFERENCE, CHUNK, CHUNKS = 20_000, 2_000, 10
+REFERENCES = (300, 2_000, 20_000)
+CHUNK, CHUNKS = 2_000, 10
 NAMES = {"roc_auc": "auc"}
 """Metrics that they call otherwise."""
 
 
 @dataclass
 class Case:
-    """Reference rows and chunks of one seed. `spread`: of the target, in whose unit errors of numbers are told."""
+    """`rows` reference rows, and chunks, of one seed. `spread`: of the target, in whose unit errors of numbers are told."""
 
     name: str
+    rows: int
     reference: pl.DataFrame
     chunks: pl.DataFrame
     labels: list[int]
@@ -53,20 +55,20 @@ def main() -> None:
     parser.add_argument("--nannyml", required=True)
     parser.add_argument("--seeds", type=int, default=5)
     said = parser.parse_args()
-    cases = [case for seed in range(said.seeds) for case in drawn(seed)]
+    cases = [case for rows in REFERENCES for seed in range(said.seeds) for case in drawn(seed, rows)]
     print(report(cases, theirs(cases, said.nannyml), said.seeds))
 
 
-def drawn(seed: int) -> Iterator[Case]:
-    """The cases of a seed."""
-    yield classes(seed, "two classes, calibrated", 2, 1.0)
-    yield classes(seed, "two classes, too sure", 2, 2.5)
-    yield classes(seed, "four classes, calibrated", 4, 1.0)
-    yield classes(seed, "four classes, too sure", 4, 2.5)
-    yield numbers(seed)
+def drawn(seed: int, rows: int) -> Iterator[Case]:
+    """The cases of a seed, of so many reference rows; without those that nothing is estimated of, for want of rows of a class."""
+    for count, word in ((2, "two"), (4, "four")):
+        for boldness, manner in ((1.0, "calibrated"), (2.5, "too sure")):
+            if (case := classes(seed, rows, f"{word} classes, {manner}", count, boldness)) is not None:
+                yield case
+    yield numbers(seed, rows)
 
 
-def classes(seed: int, name: str, count: int, boldness: float) -> Case:
+def classes(seed: int, reference: int, name: str, count: int, boldness: float) -> Case | None:
     """Classes drawn from probabilities that depend on two columns; answers say these to the power of `boldness`."""
     rng = np.random.default_rng(seed)
     slopes = rng.normal(size=(2, count)) * 1.2
@@ -77,14 +79,16 @@ def classes(seed: int, name: str, count: int, boldness: float) -> Case:
         p = q**boldness / (q**boldness).sum(axis=1, keepdims=True)
         return p, q, (rng.random((n, 1)) >= np.cumsum(q, axis=1)[:, :-1]).sum(axis=1).astype(np.int64)
 
-    p, _, y = rows(REFERENCE, 0.0)
-    calibration = ClassCalibration.fit(y, p, seed)
+    p, _, y = rows(reference, 0.0)
+    if scarcest(y, count) is not None:
+        return None
+    calibration = ClassCalibration.fit(y, p)
     found = [rows(CHUNK, 0.15 * chunk) for chunk in range(CHUNKS)]
     judge = Judge.of("classification", [str(one) for one in range(count)])
     ours = [figures(ByConfidence(p, calibration.apply(p), says(p))) for p, _, _ in found]
     realised = [judge.figures(Rows(y, p, says(p), np.arange(CHUNK))) for p, _, y in found]
     chunks = (np.concatenate([one[place] for one in found]) for place in (0, 2))
-    return Case(name, _table(p, y), _table(*chunks), list(range(count)), [], ours, realised)
+    return Case(name, reference, _table(p, y), _table(*chunks), list(range(count)), [], ours, realised)
 
 
 def says(p: Array) -> NDArray[np.int64]:
@@ -101,7 +105,7 @@ def _table(p: Array, y: NDArray[np.int64]) -> pl.DataFrame:
     return pl.DataFrame({**{f"p{code}": p[:, code] for code in range(p.shape[1])}, "predicted": says(p), "y": y})
 
 
-def numbers(seed: int) -> Case:
+def numbers(seed: int, reference: int) -> Case:
     """A number whose noise depends on a column and on a category; chunks come from where it is larger."""
     rng = np.random.default_rng(seed)
     names = [f"x{place}" for place in range(5)]
@@ -113,7 +117,7 @@ def numbers(seed: int) -> Case:
         noise = 0.5 + 0.5 * np.abs(x[:, 0]) + 0.8 * (kind == "c")
         return pl.DataFrame({**dict(zip(names, x.T, strict=True)), "kind": kind}), p, p + noise * rng.normal(size=n)
 
-    frame, p, y = rows(REFERENCE, 0.0)
+    frame, p, y = rows(reference, 0.0)
     types = [*((name, ColumnType.float, "float64") for name in names), ("kind", ColumnType.categorical, "string")]
     features = layouts.of_table(frame, [Column(*one) for one in types])
 
@@ -127,7 +131,7 @@ def numbers(seed: int) -> Case:
     ours = [figures(ByErrors(*model.errors(read(frame), p), *deviations)) for frame, p, _ in found]
     realised = [judge.figures(Rows(y, p[:, None], np.zeros(CHUNK, np.int64), np.arange(CHUNK))) for _, p, y in found]
     tables = [frame.with_columns(p=p, y=y) for frame, p, y in [(frame, p, y), *found]]
-    return Case("a number", tables[0], pl.concat(tables[1:]), [], frame.columns, ours, realised, float(y.std()))
+    return Case("a number", reference, tables[0], pl.concat(tables[1:]), [], frame.columns, ours, realised, float(y.std()))
 
 
 def theirs(cases: list[Case], python: str) -> list[dict[str, list[float]]]:
@@ -160,29 +164,31 @@ def differences(case: Case, found: dict[str, list[float]]) -> Iterator[tuple[str
 
 def report(cases: list[Case], found: list[dict[str, list[float]]], seeds: int) -> str:
     """The tables."""
-    by_metric: dict[tuple[str, str], list[tuple[Array, ...]]] = {}
+    by_metric: dict[tuple[str, int, str], list[tuple[Array, ...]]] = {}
     for case, values in zip(cases, found, strict=True):
         for name, *measured in differences(case, values):
-            by_metric.setdefault((case.name, name), []).append(tuple(measured))
+            by_metric.setdefault((case.name, case.rows, name), []).append(tuple(measured))
     lines = [
         "# Estimates without outcomes",
         "",
         f"Measured by `tests/benchmarks/performance_estimation.py --seeds {seeds}` beside NannyML 0.13.1:",
-        f"{REFERENCE:,} reference rows, {CHUNKS} chunks of {CHUNK:,} rows each, the last of which is moved by",
-        f"{0.15 * (CHUNKS - 1):.2f} standard deviations. Errors of numbers are in standard deviations of the target.",
+        f"references of {', '.join(f'{rows:,}' for rows in REFERENCES)} rows, {CHUNKS} chunks of {CHUNK:,} rows each,",
+        f"the last of which is moved by {0.15 * (CHUNKS - 1):.2f} standard deviations. Errors of numbers are in standard deviations of the target.",
+        f"*cases*: of {seeds}; of the others nothing is estimated, as a class has fewer than {LEAST_OF_CLASS} reference rows.",
         "*inside*: chunks whose realised metric is in our interval of 95 %, which knows the chance of outcomes, not",
-        "what a calibration leaves wrong: of four classes that are too sure, each calibrated by itself, more is left",
-        "the further the inputs move.",
+        "what a calibration leaves wrong: from few reference rows that is much, and of four classes that are too sure,",
+        "each calibrated by itself, more is left the further the inputs move.",
         "",
-        "| answers | metric | ours − theirs, largest | ours − realised, mean | theirs − realised, mean | inside |",
-        "|---|---|---|---|---|---|",
+        "| answers | reference rows | cases | metric | ours − theirs, largest | ours − realised, mean | theirs − realised, mean "
+        "| inside |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for (case_name, name), parts in by_metric.items():
+    for (case_name, rows, name), parts in by_metric.items():
         apart, ours, others, error = (np.concatenate([part[place] for part in parts]) for place in range(4))
         inside = float((np.abs(ours) <= 1.96 * error).mean())
         lines.append(
-            f"| {case_name} | {name} | {np.abs(apart).max():.4f} | {np.abs(ours).mean():.4f} | {np.abs(others).mean():.4f} "
-            f"| {inside:.0%} |"
+            f"| {case_name} | {rows:,} | {len(parts)} | {name} | {np.abs(apart).max():.4f} | {np.abs(ours).mean():.4f} "
+            f"| {np.abs(others).mean():.4f} | {inside:.0%} |"
         )
     return "\n".join(lines)
 

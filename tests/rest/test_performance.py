@@ -102,6 +102,31 @@ def test_a_model_from_before_estimates_has_outcomes_alone(lab: Lab) -> None:
     assert lab.client.get(f"/api/mlops/alerts/{silent}").json()["alert"]["value"] is None
 
 
+def test_of_few_rows_of_a_class_in_training_nothing_is_estimated(lab: Lab) -> None:
+    """Where uncalibrated probabilities were taken for right ones, estimates were far too good: none is given, and none told."""
+    table = pl.read_csv(leaves(400, seed=6))
+    few = pl.concat([table.filter(label="no"), table.filter(label="yes").head(12)])
+    version = lab.upload(few.write_csv().encode(), "Few")["version_id"]
+    config = {**ONE_MODEL, "ignored_columns": ["amount"]}
+    deployment = deploy(replace(lab, models=models(lab, dataset_version_id=version, config=config)), "few", "staging")
+    request, answers = ask(lab, deployment)
+    rule = {"deployment_id": deployment, "kind": "metric", "metric": "accuracy", "threshold": 0.9999, **FIRST_LOOK}
+    silent, wrong = make_alert(lab, **rule, basis="estimated")["id"], {"yes": "no", "no": "yes"}
+    post(lab, deployment, [{"request_id": request, "row_index": i, "outcome": wrong[one]} for i, one in enumerate(answers)])
+    told = fired(lab, make_alert(lab, **rule)["id"])
+    assert "by the outcomes of 300 rows" in told["reason"]
+    assert lab.client.get(f"/api/mlops/alerts/{silent}").json()["alert"]["value"] is None
+    found = get(lab, deployment, "performance", slice_by="kind")
+    assert "judged on 12 rows of the class yes in training; of fewer than 20" in found["not_estimable"]
+    assert (found["estimated"], {bucket["estimated"] for bucket in [*found["buckets"], *found["slices"]]}) == (None, {None})
+    assert figures(found["realised"])["accuracy"]["value"] == 0
+    change = {"metric": "accuracy", "basis": "estimated", "window": "2m"}
+    asked = lab.client.post(f"{one(deployment)}/metric-changes", json=change).json()["metric_change_id"]
+    path = f"/api/mlops/metric-changes/{asked}"
+    why = until(lambda: lab.client.get(path).json()["metric_change"], lambda said: said["finished_at"])
+    assert (why["status"], "12 rows of the class yes" in why["error"]) == ("failed", True)
+
+
 def test_the_worst_slice_comes_first(lab: Lab) -> None:
     deployment = deploy(lab, str(uuid4()), "staging")
     request, answers = ask(lab, deployment)

@@ -42,9 +42,9 @@ class ErrorModel:
         return cls(tuple(columns), absolute, squared, float(error.std()), float(np.square(error).std()))
 
     def errors(self, values: Array, p: Array) -> tuple[Array, Array]:
-        """(n,) expected absolute and (n,) expected squared errors, of (n, c) values and (n,) predictions."""
+        """(n,) expected absolute and (n,) expected squared errors, none below 0, of (n, c) values and (n,) predictions."""
         matrix = np.column_stack([values, p])
-        return self.absolute.raw(matrix)[:, 0], self.squared.raw(matrix)[:, 0]
+        return np.maximum(self.absolute.raw(matrix)[:, 0], 0.0), np.maximum(self.squared.raw(matrix)[:, 0], 0.0)
 
     def head(self) -> dict[str, Any]:
         """All but the trees, JSON-ready."""

@@ -97,7 +97,7 @@ def _spread(p: Array, q: Array, predicted: Labels) -> dict[str, float | None]:
 
 @dataclass(frozen=True)
 class ByErrors:
-    """absolute, squared: (n,) expected errors of the rows; `…_deviation`: how much such errors of single rows differ."""
+    """absolute, squared: (n,) expected errors of the rows, none below 0; `…_deviation`: how much those of single rows differ."""
 
     absolute: Array
     squared: Array
@@ -108,11 +108,11 @@ class ByErrors:
         """Mean absolute error, mean squared error and its root, with the error that so many rows leave."""
         absolute, squared = self.absolute[some], self.squared[some]
         root = np.sqrt(len(absolute))
-        mae, mse = float(absolute.mean()), max(float(squared.mean()), 0.0)
+        mae, mse = float(absolute.mean()), float(squared.mean())
         mae_error, mse_error = self.absolute_deviation / root, self.squared_deviation / root
         rmse = float(np.sqrt(mse))
         return {
-            "mae": Figure(max(mae, 0.0), float(mae_error)),
+            "mae": Figure(mae, float(mae_error)),
             "mse": Figure(mse, float(mse_error)),
             "rmse": Figure(rmse, float(mse_error / (2 * rmse)) if rmse else None),
         }

@@ -51,6 +51,15 @@ def test_errors_are_learned_kept_and_read_again() -> None:
     assert np.corrcoef(absolute, noise)[0, 1] > 0.8
 
 
+def test_no_error_is_below_zero_of_any_row() -> None:
+    """Of each row, before the mean: rows below zero made the mean of all too small."""
+    model, frame, _ = errors()
+    values = layouts.table_values(layouts.of_table(frame, COLUMNS), frame) * [0.01, 1.0]
+    p = np.linspace(-3, 3, len(frame))
+    assert model.squared.raw(np.column_stack([values, p])).min() < 0
+    assert min(one.min() for one in model.errors(values, p)) == 0
+
+
 def test_the_same_model_makes_the_same_bytes_and_foreign_ones_are_refused() -> None:
     first, second = (Estimation(3000, errors=errors()[0]).dumps() for _ in range(2))
     assert first == second

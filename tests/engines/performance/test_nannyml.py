@@ -5,15 +5,16 @@ import os
 import numpy as np
 import pytest
 
-from tests.benchmarks.performance_estimation import differences, drawn, theirs
+from tests.benchmarks.performance_estimation import REFERENCES, differences, drawn, theirs
 
 PYTHON = os.environ.get("NANNYML_PYTHON")
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(PYTHON is None, reason="NANNYML_PYTHON names no Python with NannyML")
-def test_estimates_are_within_half_a_hundredth_of_nannymls() -> None:
-    cases = list(drawn(seed=0))
+@pytest.mark.parametrize("rows", REFERENCES)
+def test_estimates_are_within_half_a_hundredth_of_nannymls(rows: int) -> None:
+    cases = list(drawn(0, rows))
     for case, found in zip(cases, theirs(cases, str(PYTHON)), strict=True):
         for name, apart, *_ in differences(case, found):
             assert np.abs(apart).max() <= 0.005, (case.name, name)

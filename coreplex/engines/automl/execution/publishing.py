@@ -24,7 +24,7 @@ from coreplex.engines.automl.execution.answer_bins import answer_bins
 from coreplex.engines.automl.execution.copies import Copies, some_rows
 from coreplex.engines.automl.trial.leaderboard import Finished
 from coreplex.engines.drift import layout
-from coreplex.engines.estimation import error_model
+from coreplex.engines.estimation import class_calibration, error_model
 from coreplex.engines.estimation.baseline import LEAST_ROWS, Estimation
 from coreplex.engines.estimation.class_calibration import ClassCalibration
 from coreplex.engines.estimation.error_model import ErrorModel
@@ -105,8 +105,7 @@ class Publisher:
             return Estimation(len(judged.y), promised)
         try:
             if model.task.classification:
-                calibration = ClassCalibration.fit(judged.y.astype(np.int64), judged.p, model.task.seed)
-                return Estimation(len(judged.y), promised, calibration=calibration)
+                return _by_confidence(model, promised)
             return Estimation(len(judged.y), promised, errors=self._errors(model, explanation))
         except MemoryError:
             raise
@@ -147,6 +146,15 @@ def _promised(model: Finished) -> metrics.Metrics:
     every = np.ones((1, len(model.predictions.y)))
     more = {name: float(measure(model.predictions, every)[0]) for name, measure in measures.FURTHER.items()}
     return {**model.metrics, **{name: value if math.isfinite(value) else None for name, value in more.items()}}
+
+
+def _by_confidence(model: Finished, promised: metrics.Metrics) -> Estimation:
+    judged, seed = model.predictions, model.task.seed
+    rows = class_calibration.sample(len(judged.y), seed)
+    y, p = judged.y[rows].astype(np.int64), judged.p[rows]
+    scarce = class_calibration.scarcest(y, p.shape[1])
+    calibration = ClassCalibration.fit(y, p) if scarce is None else None
+    return Estimation(len(judged.y), promised, calibration, scarce=scarce)
 
 
 def _most_important(features: Sequence[layout.Feature], explanation: Mapping[str, Any]) -> list[layout.Feature]:
