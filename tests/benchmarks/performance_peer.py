@@ -11,6 +11,8 @@ warnings.filterwarnings("ignore")
 import nannyml  # noqa: E402
 import pandas as pd  # noqa: E402
 
+pd.options.future.infer_string = False  # NannyML knows texts as objects only
+
 
 def classes(reference, chunks, size, labels):
     """CBPE of each chunk, by metric: values. `labels` are 0 and 1, or more."""

@@ -18,7 +18,7 @@ from coreplex.engines.scoring.calibration import Calibration
 Array = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
-MOST_ROWS = 20_000
+LEAST_SAMPLE, MOST_ROWS = 20_000, 100_000
 LEAST_OF_CLASS = 20
 """Rows of a class, and rows that are not of it: of fewer its calibration cannot be learned."""
 _CELLS = 4_000_000
@@ -37,9 +37,10 @@ class ScarceClass(NamedTuple):
     rows: int
 
 
-def sample(rows: int, seed: int = 0) -> NDArray[np.int64]:
-    """The places of the rows that are learned from: all, in their order, or of many some."""
-    return np.arange(rows) if rows <= MOST_ROWS else np.random.default_rng(seed).permutation(rows)[:MOST_ROWS]
+def sample(rows: int, classes: int, seed: int = 0) -> NDArray[np.int64]:
+    """The places of the rows that are learned from: all, in their order, or so many that it takes no longer than a second."""
+    most = int(np.clip(_CELLS // (_PARTS * classes), LEAST_SAMPLE, MOST_ROWS))
+    return np.arange(rows) if rows <= most else np.random.default_rng(seed).permutation(rows)[:most]
 
 
 def scarcest(y: Labels, classes: int) -> ScarceClass | None:

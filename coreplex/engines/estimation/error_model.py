@@ -66,6 +66,5 @@ def _fitted(matrix: Array, target: Array, seed: int, threads: int) -> LightGbm:
     from coreplex.engines.import_boosters import lightgbm as lgb
 
     settings = {**_SETTINGS, "objective": "regression", "seed": seed, "num_threads": threads, "force_col_wise": True}
-    settings["min_data_in_leaf"] = min(20, max(len(target) // 20, 2))
     data = lgb.Dataset(matrix, label=target, params={"verbosity": -1, "num_threads": threads, "force_col_wise": True})
     return LightGbm.of(lgb.train(settings, data, num_boost_round=_ROUNDS))

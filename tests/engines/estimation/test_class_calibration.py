@@ -14,6 +14,7 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from coreplex.engines.estimation.baseline import Estimation
 from coreplex.engines.estimation.class_calibration import (
     LEAST_OF_CLASS,
+    LEAST_SAMPLE,
     MOST_ROWS,
     ClassCalibration,
     ScarceClass,
@@ -99,8 +100,10 @@ def test_a_scarce_class_is_kept() -> None:
 
 
 def test_of_many_rows_some_are_learned_from() -> None:
-    assert np.array_equal(sample(500), np.arange(500))
-    assert len(set(sample(MOST_ROWS + 5, seed=1).tolist())) == MOST_ROWS
+    assert np.array_equal(sample(500, 3), np.arange(500))
+    assert len(set(sample(10**6, 2, seed=1).tolist())) == MOST_ROWS
+    assert len(sample(10**6, 10)) == 40_000
+    assert len(sample(10**6, 1000)) == LEAST_SAMPLE
 
 
 def test_nothing_large_is_loaded_for_it() -> None:

@@ -150,7 +150,7 @@ def _promised(model: Finished) -> metrics.Metrics:
 
 def _by_confidence(model: Finished, promised: metrics.Metrics) -> Estimation:
     judged, seed = model.predictions, model.task.seed
-    rows = class_calibration.sample(len(judged.y), seed)
+    rows = class_calibration.sample(len(judged.y), judged.p.shape[1], seed)
     y, p = judged.y[rows].astype(np.int64), judged.p[rows]
     scarce = class_calibration.scarcest(y, p.shape[1])
     calibration = ClassCalibration.fit(y, p) if scarce is None else None
