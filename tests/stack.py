@@ -34,7 +34,7 @@ READY_SECS = 240.0
 GENEROUS = "100000/minute"
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For clients of plain HTTP: each would read the system's certificates, which takes longer than what it asks for."""
-TIMING = Timing(lease=4.0, beat=0.5, sweep=0.5, redispatch=2.0, flush=0.1, backoff=0.1, backoff_most=0.5, drain=1.0)
+TIMING = Timing(lease=4.0, beat=0.5, sweep=0.5, redispatch=2.0, watch=1.0, flush=0.1, backoff=0.1, backoff_most=0.5, drain=1.0)
 
 
 @dataclass

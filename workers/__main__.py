@@ -58,7 +58,7 @@ async def serve(settings: Settings, timing: Timing, heart: Heartbeat) -> int:
     threads.start()
     stopped = asyncio.create_task(stop.wait())
     always = (relay.run(), _live(services, runner.name, timing), housekeeping.run(services), _beat(heart, threads))
-    tasks = [*map(asyncio.create_task, (*always, monitor.run(services.database))), stopped]
+    tasks = [*map(asyncio.create_task, (*always, monitor.run(services.database, timing.watch))), stopped]
     log.info("worker.started", worker=runner.name, threads=settings.worker_threads)
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     if not stopped.done():

@@ -1,4 +1,4 @@
-"""Every period of the job machinery, in one place. Tests shorten them; nothing else does."""
+"""Every period of a worker, in one place. Tests shorten them; nothing else does."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,6 +16,8 @@ class Timing:
     """Between two looks of the relay for what no notification told."""
     redispatch: float = 10.0
     """How old a message may get that is not waiting in the queue any more while its job still is."""
+    watch: float = 5.0
+    """Between two looks of the monitor at what moves by itself: rollouts, tests, drift, alerts, retrainings."""
     flush: float = 0.5
     """Between two writes of progress and logs."""
     backoff: float = 5.0

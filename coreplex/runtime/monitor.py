@@ -23,7 +23,6 @@ from coreplex.platform.deferred_import import later
 from coreplex.platform.one_by_one import one_by_one
 from coreplex.retraining import queries as retraining
 
-EVERY_SECS = 5.0
 AWAKE_SECS = 5.0
 tend = later("coreplex.deployment.judging:tend")
 tend_tests = later("coreplex.ab_test.judging:tend")
@@ -51,14 +50,14 @@ _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended('monitor', 0
 log = structlog.get_logger(__name__)
 
 
-async def run(database: Database) -> None:
+async def run(database: Database, every_secs: float) -> None:
     """Look for ever; survives a database that is away."""
     while True:
         try:
             await look(database)
         except Exception as error:
             log.warning("monitor.missed", error=f"{type(error).__name__}: {error}")
-        await asyncio.sleep(EVERY_SECS)
+        await asyncio.sleep(every_secs)
 
 
 async def look(database: Database) -> bool:
