@@ -70,6 +70,8 @@ EXPOSED = (
     INFERENCE_HEADER,
     *TUS_EXPOSED,
 )
+KEEP_ALIVE_SECS = 75
+"""Longer than clients and proxies wait between two requests (5 s, 60 s): who asks just as the server hangs up gets no answer."""
 SWITCH_SECS = 0.0005
 """How long a thread that scores or reads rows keeps the interpreter while the event loop waits for it. A request asks for it some
 dozen times; with Python's own 5 ms each, a neighbour's lasts a tenth of a second longer."""
@@ -288,6 +290,7 @@ def configuration(settings: Settings, app: Starlette) -> uvicorn.Config:
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=10,
+        timeout_keep_alive=KEEP_ALIVE_SECS,
         ws_max_size=1 << 16,
         ws_per_message_deflate=False,  # what compresses answers sees to it that none holds a secret; a socket could not
     )

@@ -35,5 +35,8 @@ class Outcome(BaseModel):
 class RecordOutcomes(BaseModel):
     deployment_id: Identifier = Field(description="The deployment that was asked, whichever side of a canary answered.")
     items: list[Outcome] = Field(
-        min_length=1, max_length=MOST, description="What came out, each of one row; said again, it replaces what was said before."
+        min_length=1,
+        max_length=MOST,
+        description="What came out, each of one row; said again, it replaces what was said before. A request has "
+        "1 MB, by REST 24 MB.",
     )

@@ -18,7 +18,9 @@ MAX_QUERY_STRING = 8 << 10
 """Bytes of a URL behind its question mark. Clients send what is longer than 2 KiB by POST by themselves."""
 MAX_ID = 200
 BY_REST = Message(
-    "send_by_rest", "Files and many rows to predict go by REST: POST /api/uploads, POST /api/models/{{id}}/predict."
+    "send_by_rest",
+    "Send it in several calls. Files and many rows at once go by REST: POST /api/uploads, and of /api/mlops/deployments/{{id}} "
+    "`predict` and `feedback`.",
 )
 NOUN = "The request"
 """In complaints about its JSON."""

@@ -41,6 +41,24 @@ def test_a_difference_is_that_of_the_means_and_shrinks_to_it(pair: tuple[Values,
     assert told.upper - told.lower < 2 * (high - low)
 
 
+def test_nothing_is_said_while_a_few_units_have_nearly_all_values() -> None:
+    """1,000 customers a side, of whom two have ordered 5,000 times each: their luck is not that of a thousand."""
+    draw = np.random.default_rng(3)
+
+    def side(values: Values, rate: float) -> Sample:
+        sums = draw.binomial(values.astype(np.int64), rate).astype(float)
+        moments = (values @ values, values @ sums, sums @ sums)
+        return of_units(UnitSums(len(values), int(values.sum()), float(sums.sum()), *map(float, moments)))
+
+    few = np.array([*[1.0] * 998, 5_000.0, 5_000.0])
+    alike = np.full(1_000, 3.0)
+    assert side(few, 0.5).effective_size < 3
+    assert side(alike, 0.5).effective_size == pytest.approx(1_000)
+    for one, other, said in ((few, few, False), (alike, few, False), (alike, alike, True)):
+        a, b = side(one, 0.2), side(other, 0.8)
+        assert (difference(a, b, 0.95) is not None) == (posterior(a, b, 0.95) is not None) == said
+
+
 def test_the_p_value_is_where_the_interval_touches_nothing(pair: tuple[Values, Values]) -> None:
     """The mixture is tuned by the confidence: at the p-value of its own tuning the interval ends at 0."""
     a, b = map(sample, pair)
@@ -161,7 +179,7 @@ def test_the_mean_of_units_varies_as_their_number_does() -> None:
     assert of_units(unit_sums(values, sizes).complement()).mean == pytest.approx(1 - values.mean())
     single = of_units(unit_sums(values, np.ones(len(values), dtype=int)))
     assert single == sample(values)
-    assert of_units(UnitSums(0, 0, 0.0, 0.0, 0.0, 0.0)) == (0, 0.0, 0.0)
+    assert of_units(UnitSums(0, 0, 0.0, 0.0, 0.0, 0.0)) == Sample(0, 0.0, 0.0)
 
 
 def test_customers_who_come_often_make_no_winner() -> None:

@@ -6,13 +6,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
 import pytest
 
 from coreplex.engines.automl import train
+from coreplex.engines.automl.options.engine_registry import BASELINE
 from coreplex.engines.scoring.contributions import contributions
 from coreplex.engines.scoring.scorer import Scorer
 from tests.engines.runs import Report, request, run, table
@@ -154,3 +156,11 @@ def test_in_a_child_process(tmp_path: Path) -> None:
     assert events[-1]["event"] == "done"
     assert events[-1]["result"]["best"] in {e["name"] for e in events if e["event"] == "model"}
     assert {"log", "progress", "model"} <= {e["event"] for e in events}
+
+
+@pytest.mark.parametrize(("algo", "learned", "said"), [("GBM", 500, True), ("GBM", 20_000, False), (BASELINE, 500, False)])
+def test_a_best_model_of_few_rows_is_said_to_be_one(algo: str, learned: int, said: bool) -> None:
+    """On a busy machine the clock may leave nothing but a quick first model, which looks like any other on the leaderboard."""
+    run = SimpleNamespace(task=SimpleNamespace(plan=SimpleNamespace(folds=[SimpleNamespace(train=range(35_962))])))
+    told = train._from_few_rows(cast(Any, run), cast(Any, SimpleNamespace(algo=algo, learned=learned)))
+    assert (told is not None and "500 of 35962 rows" in told) == said

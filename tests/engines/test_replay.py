@@ -293,6 +293,13 @@ def test_each_row_is_in_one_slice(values: list[Any]) -> None:
         assert all(one.rows.any() for one in made)
 
 
+def test_a_blank_text_is_missing_and_numbers_in_texts_are_numbers() -> None:
+    """As telephone companies leave the charges of new customers: a blank, among numbers as texts."""
+    made = slices("charges", [*(f"{number}.5" for number in range(100)), " ", ""])
+    assert [one.kind for one in made] == [SliceKind.range] * 4 + [SliceKind.missing]
+    assert int(made[-1].rows.sum()) == 2
+
+
 def test_numbers_are_cut_at_their_quartiles_and_others_by_their_commonest_values() -> None:
     made = slices("n", [*range(100), None])
     assert [(one.kind, int(one.rows.sum())) for one in made] == [

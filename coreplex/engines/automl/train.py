@@ -24,11 +24,11 @@ from coreplex.engines.automl.execution.publishing import Publisher, input_bins
 from coreplex.engines.automl.execution.run import Run
 from coreplex.engines.automl.families.base import Problem
 from coreplex.engines.automl.options.config import AutoMLConfig, parse_config
-from coreplex.engines.automl.options.engine_registry import ENGINES, STACKED
+from coreplex.engines.automl.options.engine_registry import BASELINE, ENGINES, STACKED
 from coreplex.engines.automl.searches.before_search import begin
 from coreplex.engines.automl.splits.split import choose
 from coreplex.engines.automl.trial.costs import DEFAULT_BYTES, Costs, Memory
-from coreplex.engines.automl.trial.leaderboard import Leaderboard
+from coreplex.engines.automl.trial.leaderboard import Finished, Leaderboard
 from coreplex.engines.automl.trial.matrices import Matrices
 from coreplex.engines.encoding import choice
 from coreplex.engines.encoding.encoder import Encoder
@@ -74,6 +74,8 @@ def _run(this: Run, report: Listener) -> dict[str, Any]:
     ranked = this.board.ranked
     if ranked[0].task.plan.forward and (doubts := forward.doubts(this.board.metric, ranked[0].scores(this.board.metric))):
         this.warn(doubts)
+    if (few := _from_few_rows(this, ranked[0])) is not None:
+        this.warn(few)
     this.progress.done(f"models trained: {len(ranked)}")
     this.log(f"Best model: {ranked[0].name} after {this.clock.elapsed:.1f} s", "info")
     return {
@@ -84,6 +86,20 @@ def _run(this: Run, report: Listener) -> dict[str, Any]:
         "sort_metric": this.board.metric,
         "task": this.task.kind,
     }
+
+
+def _from_few_rows(this: Run, best: Finished) -> Message | None:
+    """What to say of a best model that the clock left less than half of the rows to learn from."""
+    whole = max(len(fold.train) for fold in this.task.plan.folds)
+    if best.algo == BASELINE or 2 * best.learned >= whole:
+        return None
+    return Message(
+        "best_learned_from_few",
+        "For want of time the best model has learned from {rows} of {whole} rows: allow more time (max_runtime_secs), or train "
+        "when the server has less to do.",
+        rows=best.learned,
+        whole=whole,
+    )
 
 
 def prepare(request: Mapping[str, Any], config: AutoMLConfig, clock: Clock, progress: Progress, report: Listener) -> Run:

@@ -47,12 +47,17 @@ class Slice(NamedTuple):
 def slices(column: str, values: Sequence[Any]) -> list[Slice]:
     """The slices of a column, (n,) raw values, None where there is none; none where all rows are alike."""
     numbers = np.array([_number(value) for value in values])
-    missing = np.array([value is None or value == "" for value in values], dtype=bool)
+    missing = np.array([_is_missing(value) for value in values], dtype=bool)
     is_number = bool((~np.isnan(numbers) | missing).all()) and len(np.unique(numbers[~missing])) > FEW_VALUES
     made = list(_by_range(column, numbers) if is_number else _by_value(column, values, missing))
     if missing.any():
         made.append(Slice(column, SliceKind.missing, None, None, None, missing))
     return made if len(made) > 1 else []
+
+
+def _is_missing(value: Any) -> bool:
+    """A blank text is none, as in serving."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _number(value: Any) -> float:

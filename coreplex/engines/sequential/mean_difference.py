@@ -14,6 +14,8 @@ from coreplex.engines.sequential.sample import Sample
 
 LEAST_VALUES = 50
 """On each side, before anything is said."""
+LEAST_EFFECTIVE = 20
+"""Units of as many values each: of fewer a mean is no normal variable, and too many tests without a difference had a winner."""
 LEAST_OF_A_KIND = 10
 """Of rates: so many ones, and so many zeros, on both sides together."""
 THIN_OF_A_KIND = 20
@@ -34,6 +36,8 @@ class Difference(NamedTuple):
 def says_enough(first: Sample, second: Sample) -> bool:
     """Whether there are values enough on both sides to compare them."""
     if min(first.size, second.size) < LEAST_VALUES or first.variance + second.variance <= 0:
+        return False
+    if min(first.effective_size, second.effective_size) < LEAST_EFFECTIVE:
         return False
     if not (first.is_rate and second.is_rate):
         return True

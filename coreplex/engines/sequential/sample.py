@@ -14,6 +14,13 @@ class Sample(NamedTuple):
     size: int
     total: float
     squares: float
+    evenness: float = 1.0
+    """Of units the share that would say as much if each had as many values as the others (Kish 1965): n² / (units Σ n²)."""
+
+    @property
+    def effective_size(self) -> float:
+        """How many units there are when a few of them have nearly all values."""
+        return self.size * self.evenness
 
     @property
     def mean(self) -> float | None:
@@ -64,4 +71,5 @@ def of_units(sums: UnitSums) -> Sample:
         return Sample(sums.units, sums.total, sums.squared_totals)
     mean, size = sums.total / sums.values, sums.values / sums.units
     spread = sums.squared_totals - 2 * mean * sums.products + mean * mean * sums.squared_values
-    return Sample(sums.units, mean * sums.units, max(0.0, spread) / (size * size) + mean * mean * sums.units)
+    evenness = sums.values * sums.values / (sums.units * sums.squared_values) if sums.squared_values > 0 else 1.0
+    return Sample(sums.units, mean * sums.units, max(0.0, spread) / (size * size) + mean * mean * sums.units, evenness)
