@@ -133,6 +133,22 @@ def goes_missing(made: World, draw: np.random.Generator) -> Plant:
     return Plant(x, y, Cause.missing_values, name)
 
 
+def ends_go_missing(made: World, draw: np.random.Generator) -> Plant:
+    """Values beyond what a form or a sensor takes."""
+    name, (x, y) = important(made, draw), some(made, draw)
+    z, share = standard(x[name]) * draw.choice([-1.0, 1.0]), draw.choice([0.2, 0.4, 0.6])
+    x[name][z > np.quantile(z, 1.0 - share)] = None
+    return Plant(x, y, Cause.missing_values, name)
+
+
+def go_missing_together(made: World, draw: np.random.Generator) -> Plant:
+    name, (x, y) = important(made, draw), some(made, draw)
+    gone = draw.random(LATER) < 0.5
+    for one in (name, "region"):
+        x[one][gone] = None
+    return Plant(x, y, Cause.missing_values, None)
+
+
 def shifts(made: World, draw: np.random.Generator) -> Plant:
     name = important(made, draw)
     x, y = resampled(made, np.exp(draw.choice([-1.5, 1.5]) * standard(made.x[name])), draw)
@@ -157,6 +173,29 @@ def is_off(made: World, draw: np.random.Generator) -> Plant:
     name, (x, y) = important(made, draw), some(made, draw)
     by = draw.choice([-1.0, -0.7, 0.7, 1.0]) * made.x[name].astype(np.float64).std()
     x[name] = (x[name].astype(np.float64) + by).astype(object)
+    return Plant(x, y, Cause.feature_shift, name)
+
+
+def is_noisy(made: World, draw: np.random.Generator) -> Plant:
+    """Measured with errors as large as what rows differ by, or of half that."""
+    name, (x, y) = important(made, draw), some(made, draw)
+    spread = draw.choice([0.5, 1.0]) * made.x[name].astype(np.float64).std()
+    x[name] = (x[name].astype(np.float64) + draw.normal(0.0, spread, LATER)).astype(object)
+    return Plant(x, y, Cause.feature_shift, name)
+
+
+def is_cut_off(made: World, draw: np.random.Generator) -> Plant:
+    """Every value above the median is told as the median."""
+    name, (x, y) = important(made, draw), some(made, draw)
+    numbers = x[name].astype(np.float64)
+    x[name] = np.minimum(numbers, np.median(numbers)).astype(object)
+    return Plant(x, y, Cause.feature_shift, name)
+
+
+def says_nothing_by_a_number(made: World, draw: np.random.Generator) -> Plant:
+    """Some values are sent as 0, or as -999."""
+    name, (x, y) = important(made, draw), some(made, draw)
+    x[name][draw.random(LATER) < 0.4] = float(draw.choice([0.0, -999.0]))
     return Plant(x, y, Cause.feature_shift, name)
 
 
@@ -189,10 +228,15 @@ def concept_changes(made: World, draw: np.random.Generator) -> Plant:
 
 KINDS: dict[str, Callable[[World, np.random.Generator], Plant]] = {
     "values go missing": goes_missing,
+    "values of one end go missing": ends_go_missing,
+    "two columns go missing together": go_missing_together,
     "a column shifts": shifts,
     "a column changes its unit": changes_unit,
     "a column is stuck": is_stuck,
     "a column is off": is_off,
+    "a column is noisy": is_noisy,
+    "a column is cut off": is_cut_off,
+    "some values are sent as 0 or -999": says_nothing_by_a_number,
     "categories are renamed": is_renamed,
     "labels shift": labels_shift,
     "the concept changes": concept_changes,
@@ -238,7 +282,7 @@ def plants(count: int, seed: int = 0) -> Iterator[tuple[str, bool, float, float]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=120)
+    parser.add_argument("--count", type=int, default=260)
     found = list(plants(parser.parse_args().count))
     lines = ["| planted | plants | first place right | its share of the change, median | CPU, median |", "|---|---|---|---|---|"]
     for name in (*KINDS, "all"):

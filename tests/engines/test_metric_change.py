@@ -2,18 +2,29 @@
 
 import itertools
 import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coreplex.engines.automl.evaluation import measures
+from coreplex.engines.drift.layout import Layout, of_table
+from coreplex.engines.metric_change import causes
 from coreplex.engines.metric_change.causes import Cause
-from coreplex.engines.metric_change.explain import explain
+from coreplex.engines.metric_change.column import Column
+from coreplex.engines.metric_change.explain import Side, explain
 from coreplex.engines.metric_change.judging import Answered, expected, expected_error, realised
 from coreplex.engines.metric_change.raking import Margin, rake
+from coreplex.engines.metric_change.read import columns_of
+from coreplex.engines.metric_change.replacing import Row, moved_otherwise, noisy
 from coreplex.engines.metric_change.shapley import shapley
+from coreplex.engines.tabular.schema import Column as TableColumn
+from coreplex.engines.tabular.schema import ColumnType
 from tests.benchmarks.metric_change import KINDS, World, asked, right, world
 
 
@@ -98,6 +109,90 @@ def test_a_planted_cause_is_named_first(kind: str, worlds: list[World]) -> None:
     assert hits.count(False) == 0 or kind == "labels shift"
 
 
+def column(before: np.ndarray, after: np.ndarray) -> Column:
+    """A column of numbers, NaN where missing, in two periods."""
+    declared = [TableColumn("x", ColumnType.float, "float64")]
+    layout = Layout(of_table(pl.DataFrame({"x": before[~np.isnan(before)]}), declared))
+    rows = [[{"x": None if math.isnan(one) else one} for one in side.tolist()] for side in (before, after)]
+    return columns_of(layout, *rows)[0][0]
+
+
+def test_values_that_have_only_gone_are_no_shift_and_go_by_their_size() -> None:
+    draw = np.random.default_rng(0)
+    before, after = draw.normal(size=(2, 3_000))
+    before[draw.random(3_000) < 0.1] = np.nan
+    after[(after > 0.5) | (draw.random(3_000) < 0.1)] = np.nan
+    made = column(before, after)
+    found = causes.missing_values([made], frozenset("x"), np.random.default_rng(1))
+    assert found is not None
+    gone = found.gone["x"]
+    assert gone[before > 0.7].all()
+    assert gone[before < 0.3].mean() < 0.1
+    assert not gone[np.isnan(before)].any()
+    assert causes.shifts([made], frozenset("x"), draw) == []
+    again = causes.missing_values([made], frozenset("x"), np.random.default_rng(1))
+    assert again is not None
+    assert (again.gone["x"] == gone).all()
+
+
+def test_values_that_have_gone_while_others_have_come_are_a_shift_too() -> None:
+    draw = np.random.default_rng(0)
+    before, after = draw.normal(size=(2, 3_000))
+    after = np.where(after > 0.5, np.where(draw.random(3_000) < 0.5, np.nan, -3.0), after)
+    made = column(before, after)
+    assert causes.missing_values([made], frozenset("x"), draw) is not None
+    assert [one.features for one in causes.shifts([made], frozenset("x"), draw)] == [("x",)]
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 3.0])
+def test_noise_is_what_makes_numbers_alike_without_their_rank(factor: float) -> None:
+    draw = np.random.default_rng(0)
+    before, after = draw.gamma(2.0, size=(2, 3_000))
+    before[:300] = np.nan
+    made = column(before, after + draw.normal(0.2, factor * 1.4, 3_000))
+    found = noisy(made, draw)
+    assert found is not None
+    assert found[:300] == [None] * 300
+    assert np.var(found[300:]) == pytest.approx(np.var(made.after.values), rel=0.15)
+    assert np.corrcoef(found[300:], before[300:])[0, 1] == pytest.approx(1 / math.hypot(1, factor), abs=0.06)
+
+
+@pytest.mark.parametrize("change", [lambda x: x * 10, lambda x: x, lambda x: np.where(x > 3, 50.0, x), lambda x: x * np.nan])
+def test_what_is_no_noise_is_not_taken_for_it(change: Any) -> None:
+    draw = np.random.default_rng(0)
+    before, after = draw.gamma(2.0, size=(2, 3_000))
+    assert noisy(column(before, change(after)), draw) is None
+
+
+def test_rows_that_say_the_same_are_taken_at_random() -> None:
+    draw = np.random.default_rng(0)
+    before, after = draw.normal(size=(2, 3_000))
+    after[draw.random(3_000) < 0.4] = -999.0
+    found = np.array(moved_otherwise(column(before, after), draw)[0])
+    assert [(found[part] == -999.0).mean() for part in (before < 0, before > 0)] == pytest.approx([0.4, 0.4], abs=0.05)
+    assert (found == before)[found > -999.0].all()
+
+
+@pytest.mark.parametrize("unit", [True, False])
+def test_of_normal_numbers_noise_and_another_unit_are_told_apart(unit: bool) -> None:
+    """Their values lie alike; what comes of them does not."""
+    draw = np.random.default_rng(0)
+    x, y = draw.normal(size=(2, 2_000)), draw.normal(0.0, 0.1, (2, 2_000))
+    truth, sent = x + y, np.stack([x[0], x[1] * 2.0 if unit else x[1] + draw.normal(0.0, math.sqrt(3.0), 2_000)])
+
+    def answer(rows: Sequence[Row]) -> Answered:
+        return Answered(np.array([[row["x"]] for row in rows]), np.zeros(len(rows), dtype=np.int64))
+
+    sides = []
+    for numbers, true in zip(sent, truth, strict=True):
+        rows = [{"x": one} for one in numbers.tolist()]
+        sides.append(Side(rows, replace(answer(rows), y=true)))
+    found = explain([column(*sent)], *sides, realised(measures.mae), answer)
+    assert found is not None
+    assert (found.parts[0].cause, found.parts[0].replaced) == (Cause.feature_shift, True)
+    assert found.parts[0].effect == pytest.approx(found.change, rel=0.15)
+
+
 def test_nothing_that_has_changed_is_no_cause(worlds: list[World]) -> None:
     """Two samples of the same: at most the rest, which is chance."""
     from tests.benchmarks.metric_change import Plant, some
@@ -110,8 +205,6 @@ def test_nothing_that_has_changed_is_no_cause(worlds: list[World]) -> None:
 
 @pytest.mark.parametrize("shift", [0.0, 1e-15])
 def test_a_change_of_rounding_is_none_and_has_no_cause(shift: float) -> None:
-    from coreplex.engines.metric_change.explain import Side
-
     draw = np.random.default_rng(3)
     answers, truth = draw.normal(size=(200, 1)), draw.normal(size=200)
     sides = [Side([{}] * 200, Answered(answers * factor, np.zeros(200, np.int64), truth * factor)) for factor in (1, 1 + shift)]
@@ -122,8 +215,6 @@ def test_a_change_of_rounding_is_none_and_has_no_cause(shift: float) -> None:
 
 
 def test_a_metric_that_is_not_defined_has_no_causes(worlds: list[World]) -> None:
-    from coreplex.engines.metric_change.explain import Side
-
     none = Answered(np.full((3, 2), 0.5), np.zeros(3, dtype=np.int64), np.zeros(3, dtype=np.int64))
     side = Side([{}, {}, {}], none)
     assert explain([], side, side, realised(measures.auc), worlds[0].answer) is None

@@ -12,7 +12,7 @@ from scipy import stats
 from coreplex.engines.drift.bins import NumberBins
 from coreplex.engines.metric_change.column import Column
 from coreplex.engines.metric_change.raking import Margin, Weights, rake
-from coreplex.engines.metric_change.replacing import masks, moved
+from coreplex.engines.metric_change.replacing import masks, moved, moved_otherwise
 
 FALSE_DISCOVERIES = 0.05
 MOST_UNSUPPORTED_NUMBERS, MOST_UNSUPPORTED_LEVELS = 0.1, 0.02
@@ -54,12 +54,21 @@ class Change:
 
 def missing_values(columns: Sequence[Column], replaceable: frozenset[str], draw: np.random.Generator) -> Change | None:
     """The shares of missing values of all columns together; None where none has changed."""
-    found = _beyond_chance(columns, [one.missing_p_value for one in columns])
-    rising = [one for one in found if one.feature.name in replaceable and one.missing_shares[1] > one.missing_shares[0]]
+    found = _otherwise_missing(columns)
+    rising = [one for one in found if one.feature.name in replaceable and _is_more_missing(one)]
     falling = [one for one in found if one not in rising]
     margins = tuple(_missing_margin(one) for one in falling)
     names = tuple(one.feature.name for one in found)
-    return Change(Cause.missing_values, names, margins, gone=masks(rising, draw)) if found else None
+    by_value = frozenset(one.feature.name for one in _moved([one for one in rising if one.only_lost]))
+    return Change(Cause.missing_values, names, margins, gone=masks(rising, draw, by_value)) if found else None
+
+
+def _otherwise_missing(columns: Sequence[Column]) -> list[Column]:
+    return _beyond_chance(columns, [one.missing_p_value for one in columns])
+
+
+def _is_more_missing(column: Column) -> bool:
+    return column.missing_shares[1] > column.missing_shares[0]
 
 
 def _missing_margin(column: Column) -> Margin:
@@ -70,19 +79,37 @@ def _missing_margin(column: Column) -> Margin:
 def shifts(
     columns: Sequence[Column], replaceable: frozenset[str], draw: np.random.Generator, replaced: frozenset[str] = frozenset()
 ) -> list[Change]:
-    """Of each column whose values have moved. Moments always do: they count only where the model looks at them. Values are
-    replaced of those in `replaced`, and where no weights can."""
-    asked = [one for one in columns if one.feature.kind != "moment" or one.feature.name in replaceable]
-    found = _beyond_chance(asked, [one.margin.misfit(np.ones(len(one.codes[0]))).p_value for one in asked])
+    """Of each column whose values have moved, and not only gone missing. Moments always do: they count only where the model looks
+    at them. Values are replaced of those in `replaced`, and where no weights can."""
+    lost = {one.feature.name for one in _otherwise_missing(columns) if _is_more_missing(one) and one.only_lost}
+    known = [one for one in columns if one.feature.name not in lost]
+    found = _moved([one for one in known if one.feature.kind != "moment" or one.feature.name in replaceable])
     news = {one.feature.name for one in found if one.feature.name in replaceable and _is_new(one)} | replaced
     return [_shift(one, draw, replaces=one.feature.name in news) for one in found]
 
 
+def shifts_otherwise(columns: Sequence[Column], names: Sequence[str], draw: np.random.Generator) -> list[Change]:
+    """Of the columns in `names`, the other ways in which their values may have been replaced."""
+    return [_replaced(one, values) for one in columns if one.feature.name in names for values in moved_otherwise(one, draw)]
+
+
+def _moved(columns: Sequence[Column]) -> list[Column]:
+    return _beyond_chance(columns, [one.misfit.p_value for one in columns])
+
+
 def _shift(column: Column, draw: np.random.Generator, *, replaces: bool) -> Change:
-    name, far = column.feature.name, column.margin.misfit(np.ones(len(column.codes[0]))).statistic or 0.0
     if replaces:
-        return Change(Cause.feature_shift, (name,), values={name: moved(column, draw)}, moved=far)
-    return Change(Cause.feature_shift, (name,), (column.margin,), moved=far)
+        return _replaced(column, moved(column, draw))
+    return Change(Cause.feature_shift, (column.feature.name,), (column.margin,), moved=_far(column))
+
+
+def _replaced(column: Column, values: list[Any]) -> Change:
+    name = column.feature.name
+    return Change(Cause.feature_shift, (name,), values={name: values}, moved=_far(column))
+
+
+def _far(column: Column) -> float:
+    return column.misfit.statistic or 0.0
 
 
 def _is_new(column: Column) -> bool:

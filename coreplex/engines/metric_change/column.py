@@ -18,6 +18,8 @@ RARE = 0.005
 """The share of a group in the earlier period below which it stands for no more than chance."""
 LEAST_MISSING = 0.01
 """The least change of the share of missing values that is one."""
+MORE_OFTEN = 3.0
+"""Standard errors by which a group's share of all rows has to grow for it to come more often; there are up to 22 groups."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,11 @@ class Column:
         """What the rows of the earlier period that have a value must look like to be as the later ones."""
         return Margin(self.codes[0], self.counts[1])
 
+    @cached_property
+    def misfit(self) -> distances.Test:
+        """How far the values that are there have moved."""
+        return self.margin.misfit(np.ones(len(self.codes[0])))
+
     @property
     def missing_p_value(self) -> float | None:
         """That it is missing as often; None where the difference is a trifle."""
@@ -76,6 +83,15 @@ class Column:
         if abs(self.missing_shares[1] - self.missing_shares[0]) < LEAST_MISSING:
             return None
         return distances.shares_differ((int(first.sum()), len(first)), (int(second.sum()), len(second))).p_value
+
+    @cached_property
+    def only_lost(self) -> bool:
+        """Whether no group comes more often, of all rows, than it did: then values can only have gone, more of some groups than
+        of others, however the ones that are left lie."""
+        before, after = len(self.before.places), len(self.after.places)
+        first, second = (counts / rows for counts, rows in zip(self.counts, (before, after), strict=True))
+        error = np.sqrt(np.maximum(first * (1.0 - first), 1.0 / before) * (1.0 / before + 1.0 / after))
+        return bool((second <= first + MORE_OFTEN * error).all())
 
     @property
     def unsupported(self) -> float:

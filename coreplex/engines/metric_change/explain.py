@@ -96,33 +96,34 @@ def explain(
     used = frozenset(one.feature.name for one in columns) if replaceable is None else replaceable
     error = _error_of_change(worth, before, after, draw)
 
-    def split(replaced: frozenset[str]) -> list[Part]:
-        changes = _changes(game, columns, before, after, used, draw, replaced)
+    def split(wrong: Change | None) -> list[Part]:
+        changes = _changes(game, columns, before, after, used, draw, wrong)
         found = shapley(game.values(changes)).tolist()
         parts = [Part(one.cause, one.features, effect, one.replaces) for one, effect in zip(changes, found, strict=True)]
         return [*parts, Part(Cause.rest, (), last - first - float(np.sum(found)))]
 
-    parts = split(frozenset())
+    parts = split(None)
     if abs(parts[-1].effect) > NOISE * error:
         wrong = _measured_otherwise(game, columns, used, last, abs(parts[-1].effect), draw)
-        again = split(frozenset({wrong})) if wrong else parts
+        again = split(wrong) if wrong else parts
         parts = min(parts, again, key=lambda one: abs(one[-1].effect))
     return Explained(first, last, error, _sorted(parts, last - first, NOISE * error))
 
 
 def _measured_otherwise(
     game: "_Game", columns: Sequence[Column], used: frozenset[str], last: float, rest: float, draw: np.random.Generator
-) -> str | None:
-    """The column of which other values for the same rows explain by themselves what weights leave to the rest, if there is one.
+) -> Change | None:
+    """The column of which other values for the same rows explain by themselves what is left to the rest, if there is one.
 
-    A sensor that is stuck, another unit, values that are rounded: what is true of the rows has not moved with the column, so no
-    earlier row that looks like a later one has its outcome.
+    A sensor that is stuck, another unit, values that are rounded, of which some are sent as 0, or that are noisy: what is true of
+    the rows has not moved with the column, so no earlier row that looks like a later one has its outcome.
     """
-    moved = [one.features[0] for one in causes.shifts(columns, used, draw) if not one.replaces and one.features[0] in used]
-    some = sorted(causes.shifts(columns, used, draw, frozenset(moved)), key=lambda one: -one.moved)[:MOST_FEATURES]
-    left = [(abs(last - float(game.values([one])[1])), one.features[0]) for one in some if one.features[0] in moved]
-    least, name = min(left, default=(np.inf, None))
-    return name if least <= EXPLAINED * rest else None
+    weighted = {one.features for one in causes.shifts(columns, used, draw) if not one.replaces}
+    some = sorted(causes.shifts(columns, used, draw, used), key=lambda one: -one.moved)[:MOST_FEATURES]
+    tried = [one for one in some if one.replaces and one.features in weighted]
+    tried += causes.shifts_otherwise(columns, [one.features[0] for one in some if one.replaces], draw)
+    left = [abs(last - float(game.values([one])[1])) for one in tried]
+    return tried[int(np.argmin(left))] if left and min(left) <= EXPLAINED * rest else None
 
 
 def _sorted(parts: list[Part], change: float, noise: float) -> list[Part]:
@@ -138,10 +139,13 @@ def _changes(
     after: Side,
     used: frozenset[str],
     draw: np.random.Generator,
-    replaced: frozenset[str],
+    wrong: Change | None,
 ) -> list[Change]:
+    """`wrong`: of the column that is measured otherwise, if there is one."""
     missing = causes.missing_values(columns, used, draw)
-    found = causes.shifts(columns, used, draw, replaced)
+    found = causes.shifts(columns, used, draw)
+    if wrong:
+        found = [*(one for one in found if one.features != wrong.features), wrong]
     if before.answered.y is not None and after.answered.y is not None:
         width = before.answered.p.shape[1]
         label = causes.label_shift(before.answered.y, after.answered.y, classes=width if width > 1 else 0)
