@@ -64,6 +64,7 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateAbTest, sett
     sides = [await _side(session, grant, project.id, wanted, letter, settings) for letter in "ab"]
     if sides[0].id == sides[1].id:
         raise Invalid.field(Message("candidate_is_baseline_of_test", "is the baseline itself"), "deployment_b_id")
+    _require_candidate(sides[1])
     key = "model_b_id" if wanted.model_b_id else "deployment_b_id"
     metric = _metric(wanted, await rollouts.common_loss(session, sides[0], sides[1], key))
     less_is_better = metric is AbTestMetric.mae
@@ -141,12 +142,17 @@ async def start(session: WriteSession, grant: Grant, wanted: StartAbTest, settin
 
 
 def _require_ready(baseline: Deployment, candidate: Deployment) -> None:
-    """Raise Conflict where a side does not serve, or the production deployment is the candidate."""
+    """Raise Conflict where a side does not serve, or the candidate is of production."""
     for one in (baseline, candidate):
         if one.status is not DeploymentStatus.active:
             raise Conflict(
                 Message("side_inactive", "“{name}” is {status}; only an active one can answer.", name=one.name, status=one.status)
             )
+    _require_candidate(candidate)
+
+
+def _require_candidate(candidate: Deployment) -> None:
+    """Raise Conflict for one of production, whose rows are the baseline's to split."""
     if candidate.stage is Stage.production:
         raise Conflict(
             Message(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlmodel import col, select
 
@@ -30,6 +31,8 @@ from coreplex.platform.settings import Settings
 
 SPLITTING = frozenset({RolloutKind.canary, RolloutKind.ab_test})
 """Kinds by which rows are answered by either side."""
+# A/B tests stand above deployments.
+TEST_OF = text("SELECT id, name FROM ab_tests WHERE rollout_id = :rollout")
 TOO_MANY = "Delete deployments that do not serve any more: their rollouts go with them"
 
 
@@ -117,14 +120,28 @@ async def require_free(session: ReadSession, rollout: Rollout, baseline: Deploym
     for other in (*await running(session, baseline), *await running(session, candidate)):
         split_both = {other.kind, rollout.kind} <= SPLITTING
         if other.kind is rollout.kind or split_both or rollout.candidate_id in {other.candidate_id, other.baseline_id}:
-            raise Conflict(
-                Message(
-                    "rollout_runs",
-                    "One of these deployments takes part in another rollout already ({kind} {id}): end it first.",
-                    kind=other.kind,
-                    id=str(other.id),
-                )
-            )
+            raise Conflict(await _runs_already(session, other))
+
+
+async def _runs_already(session: ReadSession, other: Rollout) -> Message:
+    """That another rollout runs, by what can be looked up and ended."""
+    if other.kind is RolloutKind.ab_test:
+        test = (await session.execute(TEST_OF, {"rollout": other.id})).one()
+        return Message(
+            "ab_test_runs",
+            "One of these deployments takes part in the A/B test “{name}” ({id}) already: stop it first.",
+            name=test.name,
+            id=str(test.id),
+        )
+    candidate = await session.get_one(Deployment, other.candidate_id)
+    return Message(
+        "rollout_runs",
+        "One of these deployments takes part in a {kind} already, with the deployment “{name}” ({id}) as its candidate: end it "
+        "first.",
+        kind=other.kind,
+        name=candidate.name,
+        id=str(candidate.id),
+    )
 
 
 async def advance(session: WriteSession, grant: Grant, wanted: AdvanceCanary) -> Rollout:

@@ -22,7 +22,7 @@ START = "mutation($input: StartAbTestInput!) { startAbTest(input: $input) { abTe
 PREDICT = """mutation($input: PredictAbTestInput!) { predictAbTest(input: $input) {
   requestId predictions { prediction deploymentId } warnings { kind } } }"""
 RECORD = """mutation($input: RecordAbTestOutcomesInput!) { recordAbTestOutcomes(input: $input) {
-  recordedCount unchangedCount refused { index reason { reason } } } }"""
+  recordedCount unchangedCount unknownClassCount refused { index reason { reason } } } }"""
 TEST = """query($id: ID!) { abTest(id: $id) { status winner reason { reason } finishedAt results {
   variants { rowCount unitCount outcomeCount errorCount mean } winner isConclusive reason { reason } sampleRatioPValue } } }"""
 CANARY = "mutation($input: StartCanaryInput!) { startCanary(input: $input) { rollout { id } } }"
@@ -146,7 +146,10 @@ async def test_rows_that_the_candidate_failed_on_stay_its_rows(asker: Asker, mon
     sides = (await shown(asker))["results"]["variants"]
     assert [side["outcomeCount"] for side in sides] == [len(ROWS) - theirs, theirs]
     wrong = [{**item, "outcome": "something else"} for item in items]
-    assert (await asker.data(RECORD, input={**identity, "items": wrong}))["recordAbTestOutcomes"]["recordedCount"] == len(ROWS)
+    assert done["unknownClassCount"] == 0
+    for recorded in (len(ROWS), 0):  # said again they are as unknown
+        again = (await asker.data(RECORD, input={**identity, "items": wrong}))["recordAbTestOutcomes"]
+        assert (again["recordedCount"], again["unknownClassCount"]) == (recorded, len(ROWS))
     sides = (await shown(asker))["results"]["variants"]
     assert [(side["outcomeCount"], side["mean"]) for side in sides] == [(len(ROWS) - theirs, 0), (theirs, 0)]
     async with asker.world.database.read() as session:
@@ -185,6 +188,26 @@ async def test_a_batch_that_comes_twice_is_counted_once_and_keys_too(asker: Aske
     async with asker.world.database.read() as session:
         assert await session.scalar(text("SELECT count(*) FROM rollout_units")) == 0, "what comes late is no unit of a test"
     assert (await shown(asker))["results"]["variants"] == found, "and no row of it"
+
+
+async def test_what_runs_already_is_named_as_it_is_looked_up(asker: Asker) -> None:
+    await started(asker)
+    ids = asker.world.ids
+    canary = {"deploymentId": ids["production"], "candidateDeploymentId": ids["deployment"]}
+    said = await asker.refused(CANARY, input=canary)
+    assert (said["reason"], said["parameters"]["id"]) == ("ab_test_runs", ids["ab_test"])
+    async with asker.world.database.transaction() as session:
+        await session.execute(text("UPDATE rollouts SET kind = 'canary'"))
+    said = await asker.refused(CANARY, input=canary)
+    assert (said["reason"], said["parameters"]["id"]) == ("rollout_runs", ids["deployment"])
+
+
+async def test_the_deployment_in_production_is_no_candidate_from_the_first(asker: Asker) -> None:
+    ids = asker.world.ids
+    create = "mutation($input: CreateAbTestInput!) { createAbTest(input: $input) { abTest { id } } }"
+    sides = {"deploymentAId": ids["deployment"], "deploymentBId": ids["production"]}
+    said = await asker.refused(create, input={"projectId": ids["project"], "name": "turned", **sides})
+    assert said["reason"] == "candidate_in_production"
 
 
 async def test_of_a_test_and_a_canary_at_once_one_begins(asker: Asker) -> None:
