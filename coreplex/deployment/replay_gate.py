@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from coreplex.engines.replay.verdict import RequiredVerdict, usual_margin
+from coreplex.engines.sequential.sample import LEAST_NUMBERS
 from coreplex.errors.tree import Message
 from coreplex.experiment.table import ProblemType
 from coreplex.model.table import Model
@@ -16,7 +17,7 @@ from coreplex.platform.database import WriteSession
 # Replays belong to what reads the log, which stands above deployments. Not those of before the deployment served the model it
 # has: they compare with another one. Nor those of one side of a split, or at a threshold that will not serve.
 LATEST = text(
-    """SELECT id, finished_at, served_loss, gain_lower, gain_upper, outcome_count, agreement FROM replays
+    """SELECT id, finished_at, served_loss, gain_lower, gain_upper, outcome_count, unit_count, agreement FROM replays
     WHERE deployment_id = :deployment AND model_id = :model AND status = 'succeeded' AND confidence_level >= :least
         AND threshold IS NULL AND arm IS NULL
         AND created_at >= coalesce((SELECT deployed_at FROM deployments WHERE id = :deployment), '-infinity')
@@ -67,13 +68,24 @@ async def unproven(session: WriteSession, present_id: UUID, model: Model, wanted
 
 def _said(found: Any, wanted: Requirement, least: float) -> Message:
     """`least`: what the lower end of the gain had to lie above."""
+    if found.gain_lower is None and found.outcome_count:
+        return Message(
+            "gate_replay_of_few_units",
+            "The latest replay of this model ({id}) cannot say that it is {verdict}: the {outcomes:,} outcomes it knows are of "
+            "{units:,} different rows, and of numbers nothing is said below {least}. Replay it when more different rows have "
+            "been asked, or say an `override_reason` to do it anyway.",
+            id=str(found.id),
+            verdict=wanted.verdict,
+            outcomes=found.outcome_count,
+            units=found.unit_count or 0,
+            least=LEAST_NUMBERS,
+        )
     if found.gain_lower is None:
         return Message(
             "gate_replay_says_nothing",
-            "The latest replay of this model ({id}) knows {outcomes:,} outcomes, too few to say that it is {verdict}: it answers "
-            "{agreement:.1%} of the rows alike. Replay it with more outcomes, or say an `override_reason` to do it anyway.",
+            "The latest replay of this model ({id}) knows no outcomes, so nothing says that it is {verdict}: it answers "
+            "{agreement:.1%} of the rows alike. Replay it with outcomes, or say an `override_reason` to do it anyway.",
             id=str(found.id),
-            outcomes=found.outcome_count or 0,
             verdict=wanted.verdict,
             agreement=found.agreement or 0.0,
         )

@@ -48,6 +48,16 @@ async def test_what_opens_the_gate(database: Database, hours: int, more: dict[st
     assert (None if found is None else found.reason) == (None if opens else "gate_without_replay")
 
 
+async def test_too_few_rows_are_said_by_their_number_and_not_by_that_of_outcomes(database: Database) -> None:
+    served = await serve(database)
+    nothing = {"gain": None, "gain_lower": None, "gain_upper": None}
+    await replayed(database, served, 1, outcome_count=5676, unit_count=398, **nothing)
+    async with database.transaction() as session:
+        found = await unproven(session, served.deployment_id, await session.get_one(Model, served.model_id), WANTED)
+    assert found is not None
+    assert "the 5,676 outcomes it knows are of 398 different rows, and of numbers nothing is said below 500" in found
+
+
 @pytest.mark.parametrize(("hours", "look"), [(1, 1), (3, 2)])
 async def test_rows_of_another_model_are_another_look(database: Database, hours: int, look: int) -> None:
     served = await serve(database)

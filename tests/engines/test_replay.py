@@ -116,12 +116,21 @@ def test_what_is_found_is_what_a_recount_says(tmp_path: Path, kind: str) -> None
         assert sum(one["outcomes"] for one in report["slices"] if one["column"] == name) == len(known)
 
 
+def test_of_too_few_numbers_it_is_said_how_many_it_takes(tmp_path: Path) -> None:
+    rows = [(row, {"prediction": 1.0}, 2.0, str(place)) for place, row in enumerate(sent(100))]
+    found, told = replayed(tmp_path, "regression", rows * 6)
+    assert (found["verdict"], found["unit_count"]) == (ReplayVerdict.inconclusive, 100)
+    assert [one.reason for one in told.warnings] == ["replay_of_few_units"]
+    assert "The 600 rows with outcomes are 100 different ones: of numbers nothing is said below 500" in told.warnings[0]
+
+
 def test_rows_of_one_unit_count_once(tmp_path: Path) -> None:
     inputs = sent(100)
     answers = Scorer.load(MODELS["binary lightgbm"]).predict_rows(inputs)[0]
     rows = [(row, answer, "yes", str(place)) for place, (row, answer) in enumerate(zip(inputs, answers, strict=True))]
     once, _ = replayed(tmp_path, "binary", rows)
-    often, _ = replayed(tmp_path, "binary", rows * 5)
+    often, told = replayed(tmp_path, "binary", rows * 5)
+    assert told.warnings == [], "of classes the first says something"
     assert (often["outcome_count"], often["unit_count"]) == (500, once["unit_count"])
     assert [often[name] for name in ("gain", "gain_lower", "gain_upper")] == pytest.approx(
         [once[name] for name in ("gain", "gain_lower", "gain_upper")]

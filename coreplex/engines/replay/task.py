@@ -12,6 +12,7 @@ from coreplex.engines.replay import agreement, net_gain, slices, training_rows
 from coreplex.engines.replay.pairs import Candidate, Pairs, paired, read
 from coreplex.engines.replay.verdict import ReplayVerdict, verdict
 from coreplex.engines.scoring.scorer import Scorer
+from coreplex.engines.sequential.sample import LEAST_NUMBERS
 from coreplex.engines.tabular.schema import TableSchema
 from coreplex.errors.nearest import hint
 from coreplex.errors.tree import Message
@@ -43,7 +44,21 @@ def run(request: Mapping[str, Any], report: Report) -> dict[str, Any]:
         report.warn(Message("replay_metrics_of_first", "The metrics are of the first {rows:,} rows with outcomes.", rows=most))
     learned = _learned(pairs, scorer, request, report)
     report.progress(0.95, "comparing")
-    return {**_compared(pairs, scorer, request), "early_outcome_count": len(pairs.early), "learned_row_count": learned}
+    compared = _compared(pairs, scorer, request)
+    if not pairs.is_class and 0 < compared["unit_count"] < LEAST_NUMBERS:
+        report.warn(_few_units(compared))
+    return {**compared, "early_outcome_count": len(pairs.early), "learned_row_count": learned}
+
+
+def _few_units(compared: Mapping[str, Any]) -> Message:
+    return Message(
+        "replay_of_few_units",
+        "The {outcomes:,} rows with outcomes are {units:,} different ones: of numbers nothing is said below {least} (rows with "
+        "the same values count once, as do those of a key of an A/B test).",
+        outcomes=compared["outcome_count"],
+        units=compared["unit_count"],
+        least=LEAST_NUMBERS,
+    )
 
 
 def _important(scorer: Scorer, reasons: str | None) -> list[str]:

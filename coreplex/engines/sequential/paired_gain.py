@@ -16,13 +16,10 @@ from scipy.optimize import brentq
 from scipy.special import gammainc
 
 from coreplex.engines.sequential.mean_difference import mean_interval
-from coreplex.engines.sequential.sample import Sample
+from coreplex.engines.sequential.sample import LEAST_NUMBERS, Sample
 
 TIGHTEST = 500
 """Rows on which the two differ at which the interval of classes is the nearest to that of one look."""
-
-LEAST_NUMBERS = 500
-"""Gains of numbers before anything is said: among fewer the rare large errors that decide are often not seen yet."""
 
 
 class Gain(NamedTuple):

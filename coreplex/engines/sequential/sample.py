@@ -7,6 +7,9 @@ delta method (Deng, Knoblich & Lu 2018, "Applying the delta method in metric ana
 
 from typing import NamedTuple
 
+LEAST_NUMBERS = 500
+"""Gains of numbers before anything is said: among fewer the rare large errors that decide are often not seen yet."""
+
 
 class Sample(NamedTuple):
     """The values of one side, which grow by one and are corrected without being kept."""
