@@ -106,8 +106,19 @@ def _basis(wanted: MetricBasis, subject: Subject, outcomes: Sequence[int]) -> Ba
     if wanted is MetricBasis.realised or (wanted is MetricBasis.either and enough):
         return Basis.realised
     if subject.not_estimable is not None:
-        raise Conflict(subject.not_estimable)
+        raise Conflict(subject.not_estimable.then(None if wanted is MetricBasis.estimated else _known(outcomes)))
     return Basis.estimated
+
+
+def _known(outcomes: Sequence[int]) -> Message:
+    return Message(
+        "outcomes_of_periods",
+        "Outcomes are known of {before:,} rows of the earlier period and of {after:,} of the later one; {least} are needed in "
+        "both.",
+        before=outcomes[0],
+        after=outcomes[1],
+        least=LEAST_OUTCOMES,
+    )
 
 
 async def _request(context: JobContext, asked: Asked, folder: Path) -> dict[str, Any]:

@@ -4,6 +4,8 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from coreplex.engines.automl.evaluation import measures
 from coreplex.engines.drift.layout import Layout, of_table
-from coreplex.engines.metric_change import causes
+from coreplex.engines.metric_change import causes, task
 from coreplex.engines.metric_change.causes import Cause
 from coreplex.engines.metric_change.column import Column
 from coreplex.engines.metric_change.explain import Side, explain
@@ -25,6 +27,7 @@ from coreplex.engines.metric_change.replacing import Row, moved_otherwise, noisy
 from coreplex.engines.metric_change.shapley import shapley
 from coreplex.engines.tabular.schema import Column as TableColumn
 from coreplex.engines.tabular.schema import ColumnType
+from coreplex.errors.tree import Conflict
 from tests.benchmarks.metric_change import KINDS, World, asked, right, world
 
 
@@ -232,10 +235,27 @@ def test_a_metric_that_is_not_defined_has_no_causes(worlds: list[World]) -> None
 )
 def test_the_threshold_is_that_by_which_answers_were_decided(chosen: list[int], own: float, wanted: float | None) -> None:
     """Where none was, the model's own: the last row of the table has two."""
-    from coreplex.engines.metric_change.task import threshold_of
-
     second = np.array([0.2, 0.3, 0.6, 0.9])
-    assert threshold_of(Answered(np.column_stack([1 - second, second]), np.array(chosen)), own) == wanted
+    assert task.threshold_of(Answered(np.column_stack([1 - second, second]), np.array(chosen)), own) == wanted
+
+
+def test_an_empty_period_is_said_before_a_metric_that_cannot_be_estimated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outcomes of the later period would be no help."""
+    answers: Any = SimpleNamespace(
+        estimation=SimpleNamespace(calibration=None, errors=None),
+        judge=SimpleNamespace(is_answer=lambda output: output is not None),
+        answered=lambda rows, outputs: Answered(np.zeros((len(rows), 1)), np.zeros(len(rows), dtype=np.int64)),
+    )
+    monkeypatch.setattr(task, "_Model", lambda request: answers)
+    told: Any = SimpleNamespace(progress=lambda *said: None)
+    rows = tmp_path / "rows"
+    for sides, reason in (([1], "too_few_rows_to_explain"), ([0, 1], "metric_not_estimable")):
+        rows.write_text("".join(f'[{side},{{}},{{"prediction":1}},null]\n' for side in sides for _ in range(100)))
+        with pytest.raises(Conflict) as refused:
+            task.run({"metric": "r2", "rows": str(rows)}, told)
+        assert refused.value.message.reason == reason
 
 
 def test_a_shift_of_labels_is_told_apart_from_many_columns() -> None:

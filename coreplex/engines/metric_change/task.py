@@ -79,7 +79,6 @@ def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
     Returns before, after, std_error, parts, rows, baseline_rows, unknown. Raises Conflict where nothing can be said.
     """
     model = _Model(request)
-    worth = _worth(model, request["metric"])
     report.progress(0.1, "reading the rows")
     rows = [Logged(*orjson.loads(line)) for line in Path(request["rows"]).read_bytes().splitlines()]
     (before, unknown_before), (after, unknown_after) = (
@@ -88,6 +87,7 @@ def run(request: Mapping[str, Any], report: Listener) -> dict[str, Any]:
     for period, side in (("earlier", before), ("later", after)):
         if len(side.rows) < LEAST_ROWS:
             raise Conflict(_too_few(period, side, model))
+    worth = _worth(model, request["metric"])
     columns, first, second = columns_of(model.layout, before.rows, after.rows)
     report.progress(0.3, "weighing the causes")
     found = explain(
