@@ -19,17 +19,18 @@ class LatencyPercentile(StrEnum):
 
 SHARES = {LatencyPercentile.p50: 0.5, LatencyPercentile.p95: 0.95, LatencyPercentile.p99: 0.99}
 Threshold = Annotated[float, Field(ge=-1e12, le=1e12)]
+USUAL_MIN_REQUESTS = 20
 Looks = Annotated[int, Field(ge=1, le=20)]
 Window = Annotated[str, Field(max_length=20)]
 THRESHOLD = (
     "Of an error rate a share, 0 to 1 (0.05 unless said); of a latency milliseconds; of a metric the worst value that is fine: a "
-    "lower one is wrong where more is better, else a higher one. The others have none."
+    "lower one is wrong where more is better, else a higher one; one that the metric can have. The others have none."
 )
 METRIC = "Of a metric: which, by its name in the model's `metrics`, or `precision`, `recall`, `specificity`."
 BASIS = "Of a metric: what its value stands on; `either` unless said."
 FEWER = (
     "Of an error rate fewer requests say nothing, of a latency fewer that were answered; of a metric fewer rows with an outcome, "
-    "or without one."
+    "or without one. The other kinds have none."
 )
 WINDOW = "How long back each look sees, such as `5m`, `1h` or `7d`; up to seven days."
 
@@ -46,7 +47,7 @@ class CreateAlert(BaseModel):
     window: Window | None = Field(None, description=f"{WINDOW} Left out, `24h` of a metric and `5m` of the others.")
     breaches_needed: Looks = Field(2, description="It fires when so many of the last looks saw something wrong.")
     looks_counted: Looks = Field(3, description="Looks that are counted.")
-    min_requests: int = Field(20, ge=1, le=1_000_000, description=FEWER)
+    min_requests: int = Field(USUAL_MIN_REQUESTS, ge=1, le=1_000_000, description=FEWER)
     is_mailed: bool = Field(False, description="Whether the owner, admins and editors of the project get a mail.")
     is_enabled: bool = Field(True, description="Whether it is looked at.")
 

@@ -7,7 +7,16 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlmodel import col
 
-from coreplex.alert.inputs import SHARES, AcknowledgeAlert, CreateAlert, DeleteAlert, LatencyPercentile, MuteAlert, UpdateAlert
+from coreplex.alert.inputs import (
+    SHARES,
+    USUAL_MIN_REQUESTS,
+    AcknowledgeAlert,
+    CreateAlert,
+    DeleteAlert,
+    LatencyPercentile,
+    MuteAlert,
+    UpdateAlert,
+)
 from coreplex.alert.table import MOST_ALERTS, Alert, AlertEvent, AlertKind, AlertState
 from coreplex.alert.telling import change, conclude
 from coreplex.deployment.table import Deployment
@@ -28,6 +37,7 @@ from coreplex.platform.permissions import Grant
 from coreplex.platform.settings import Settings
 
 require_metric = later("coreplex.monitoring.current_metric:require_metric")
+require_value = later("coreplex.monitoring.current_metric:require_value")
 TOO_MANY = "Delete alerts that nobody needs any more"
 USUAL_WINDOWS = {AlertKind.metric: "24h"}
 """Outcomes come late."""
@@ -37,6 +47,8 @@ BEGINS_ANEW = Message("alert_begins_anew", "It was switched on, and begins anew.
 DELETED = Message("alert_deleted", "It was deleted.")
 OF_KIND = frozenset({"threshold", "percentile", "metric", "basis"})
 """What alerts of some kinds have."""
+COUNTLESS = frozenset({AlertKind.drift, AlertKind.no_traffic})
+"""Kinds without a threshold, to which no number of requests is too small."""
 ALERTS = Listing(
     noun="Alert",
     query=select(Alert),
@@ -90,6 +102,8 @@ async def create(session: WriteSession, grant: Grant, wanted: CreateAlert, setti
         created_by=grant.user_id,
     )
     _require_looks(row)
+    await _require_threshold(row)
+    _refuse_min_requests(row.kind, wanted.min_requests, USUAL_MIN_REQUESTS)
     session.add(row)
     await session.flush()
     await event.audit(session, grant.user_id, row, "alert.created", f"The alert “{row.name}” was made.")
@@ -122,8 +136,11 @@ async def update(session: WriteSession, grant: Grant, wanted: UpdateAlert) -> Al
         changes["basis"] = _basis(row.kind, wanted.basis)
     if wanted.window is not None:
         changes["window_secs"] = _window(wanted.window)
+    _refuse_min_requests(row.kind, wanted.min_requests, row.min_requests)
     row.sqlmodel_update({**changes, "updated_at": now(), "looks": [], "fine_since": None, "next_look_at": now()})
     _require_looks(row)
+    if wanted.threshold is not None or wanted.metric is not None:
+        await _require_threshold(row)
     if wanted.is_enabled is not None:
         await conclude(session, row, BEGINS_ANEW if wanted.is_enabled else SWITCHED_OFF, grant.user_id, is_kept=True)
     await event.audit(session, grant.user_id, row, "alert.updated", f"The alert “{row.name}” was changed.")
@@ -171,7 +188,7 @@ async def _opened(session: WriteSession, grant: Grant, alert_id: str) -> Alert:
 
 
 def _threshold(kind: AlertKind, said: float | None) -> float | None:
-    if kind in (AlertKind.drift, AlertKind.no_traffic):
+    if kind in COUNTLESS:
         if said is not None:
             raise Invalid.field(Message("alert_without_threshold", "is nothing an alert on {kind} has", kind=kind), "threshold")
         return None
@@ -188,6 +205,18 @@ def _threshold(kind: AlertKind, said: float | None) -> float | None:
     if kind is AlertKind.error_rate and said is not None and said >= 1:
         raise Invalid.field(Message("error_rate_no_share", "must be a share of the requests, below 1"), "threshold")
     return 0.05 if said is None else said
+
+
+async def _require_threshold(row: Alert) -> None:
+    """Raise Invalid for one that its metric can never reach."""
+    if row.metric is not None and row.threshold is not None:
+        await require_value(row.metric, row.threshold, "threshold")
+
+
+def _refuse_min_requests(kind: AlertKind, said: int | None, present: int) -> None:
+    """Raise Invalid for another number than it has, where none is looked at."""
+    if kind in COUNTLESS and said not in (None, present):
+        raise Invalid.field(Message("alert_without_min_requests", "is nothing an alert on {kind} has", kind=kind), "min_requests")
 
 
 def _percentile(kind: AlertKind, said: LatencyPercentile | None) -> float | None:
@@ -218,10 +247,7 @@ def _basis(kind: AlertKind, said: MetricBasis | None) -> MetricBasis | None:
 
 
 def _window(said: str) -> int:
-    length = length_of(said, "window")
-    if length > LONGEST:
-        raise Invalid.field(Message("window_too_long", "must be at most {days} days", days=LONGEST.days), "window")
-    return int(length.total_seconds())
+    return int(length_of(said, "window", LONGEST).total_seconds())
 
 
 def _require_looks(row: Alert) -> None:

@@ -7,10 +7,12 @@
 allows it; None where neither can be said.
 """
 
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 
 from coreplex.deployment.table import Deployment
+from coreplex.engines.automl.evaluation.metrics import range_of
 from coreplex.engines.performance.answers import Part
 from coreplex.engines.performance.estimated import LEAST_ROWS
 from coreplex.engines.performance.realised import Figure, worse_by
@@ -108,6 +110,22 @@ async def current_metric(
 ) -> CurrentMetric | None:
     """One metric over the last `window`; None while too few rows were answered, and where it cannot be estimated."""
     return (await current(session, deployment, window)).metric(metric, basis, least)
+
+
+async def require_value(metric: str, value: float, field: str) -> None:
+    """Raise Invalid for a value that the metric can never have: a rule about it would always hold, or never."""
+    least, most = range_of(metric)
+    if least <= value <= most:
+        return
+    if math.isinf(least):
+        said = Message("metric_at_most", "must be {most:g} at most: {metric} is never more", metric=metric, most=most)
+    elif math.isinf(most):
+        said = Message("metric_at_least", "must be {least:g} at least: {metric} is never less", metric=metric, least=least)
+    else:
+        said = Message(
+            "metric_out_of_range", "must be from {least:g} to {most:g}, as {metric} is", metric=metric, least=least, most=most
+        )
+    raise Invalid.field(said, field)
 
 
 async def require_metric(session: ReadSession, deployment: Deployment, metric: str, field: str = "metric") -> str:

@@ -31,16 +31,17 @@ class Period:
         return self.until - self.since
 
 
-def length_of(said: str, name: str) -> timedelta:
-    """A length such as `90m`, `24h` or `7d`. Raises Invalid for anything else, under the name of its argument."""
+def length_of(said: str, name: str, most: timedelta = MOST) -> timedelta:
+    """A length such as `90m`, `24h` or `7d`, of whole days at `most`. Raises Invalid for anything else, under the name of its
+    argument."""
     found = _LENGTH.fullmatch(said)
     length = timedelta(seconds=int(found[1]) * UNITS[found[2]]) if found else None
-    if length is None or not LEAST <= length <= MOST:
+    if length is None or not LEAST <= length <= most:
         raise Invalid.field(
             Message(
                 "no_length_of_time",
-                "must be a length of time from 1 minute to {days} days, such as 90m, 24h, 7d or 4w",
-                days=KEPT_DAYS,
+                "must be a length of time from 1 minute to {days} days, such as 90m, 24h or 7d",
+                days=most.days,
             ),
             name,
         )

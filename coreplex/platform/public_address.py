@@ -34,6 +34,7 @@ _NAME = re.compile(rf"{LABEL}(?:\.{LABEL})*")
 _PRINTABLE = re.compile(r"[!-~]+")
 _NUMBER = re.compile(r"(?:[0-9]+|0[xX][0-9A-Fa-f]*)")
 PORTS = {"http": 80, "https": 443}
+NO_PORT = Message("url_port", "must have a port from 1 to 65535, or none")
 NO_HOST = Message("url_host", "names no host that can be looked up")
 
 
@@ -75,15 +76,19 @@ def target_of(url: str) -> Target:
         raise WrongValue(Message("url_not_http", "must begin with http:// or https://"))
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
+        host = parts.hostname or ""
     except ValueError:
         raise WrongValue(NO_HOST) from None
+    try:
+        port = parts.port
+    except ValueError:
+        raise WrongValue(NO_PORT) from None
     if "@" in parts.netloc:
         raise WrongValue(Message("url_user", "must have no user and no password before the host"))
     if "#" in url:
         raise WrongValue(Message("url_fragment", "must end before the #: what follows is never sent"))
     if port == 0:
-        raise WrongValue(Message("url_port", "must have a port from 1 to 65535, or none"))
+        raise WrongValue(NO_PORT)
     scheme = scheme.lower()
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return Target(scheme, _host(host.removesuffix("."), "[" in parts.netloc), port or PORTS[scheme], path)

@@ -15,7 +15,7 @@ from coreplex.event import service as event
 from coreplex.job import service as job
 from coreplex.membership.access import open_row, visible_projects
 from coreplex.model.table import Model
-from coreplex.monitoring.current_metric import require_metric
+from coreplex.monitoring.current_metric import require_metric, require_value
 from coreplex.monitoring.period import length_of
 from coreplex.platform.clock import now
 from coreplex.platform.columns import sentence
@@ -90,6 +90,8 @@ async def _check(
         raise Invalid.field(Message("metric_and_threshold", "must be said where the other one of metric and threshold is"), key)
     if wanted.metric is not None:
         await require_metric(session, deployment, wanted.metric)
+        assert wanted.metric_threshold is not None, "said with it"
+        await require_value(wanted.metric, wanted.metric_threshold, "metric_threshold")
     if wanted.replay_window is not None and wanted.include_outcomes:
         raise Invalid.field(
             Message("replay_of_learned_rows", "is not with include_outcomes: those rows have been learned from"), "replay_window"
@@ -100,10 +102,7 @@ async def _check(
 
 def _window(said: str, key: str) -> int:
     """Seconds."""
-    window = length_of(said, key)
-    if window > LONGEST:
-        raise Invalid.field(Message("retrain_window_too_long", "must be at most {days} days", days=LONGEST.days), key)
-    return int(window.total_seconds())
+    return int(length_of(said, key, LONGEST).total_seconds())
 
 
 def _in_words(policy: RetrainPolicy) -> str:

@@ -305,6 +305,7 @@ async def test_a_dataset_that_is_deleted_takes_all_of_it_along(retrained: Retrai
         ({"onDrift": True, "replayWindow": "5w"}, "replayWindow"),
         ({"metricThreshold": 0.5, "onDrift": True}, "metric"),
         ({"metric": "rmse", "metricThreshold": 0.5}, "metric"),
+        ({"metric": "auc", "metricThreshold": 1.5}, "metricThreshold"),
         ({"metric": "auc", "metricThreshold": 0.5, "metricWindow": "31d"}, "metricWindow"),
     ],
 )

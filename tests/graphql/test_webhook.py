@@ -340,6 +340,7 @@ async def test_an_event_that_is_taken_back_was_never_sent(services: Services, ad
         ("http://127.0.0.2/", "url_not_public"),
         ("http://0x7f.1/", "url_address"),
         ("http://receiver.example:0/", "url_port"),
+        ("http://receiver.example:99999/", "url_port"),
         ("https://receiver.example/#x", "url_fragment"),
         ("https://" + "a" * 2000, "string_too_long"),
     ],

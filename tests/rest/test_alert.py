@@ -43,6 +43,10 @@ def test_requests_that_fail_are_told_acknowledged_and_listed(project: Lab) -> No
     assert [item["id"] for item in listed["items"]] == [alert]
     off = project.client.put(path, json={"threshold": 0.95, "is_enabled": False}).json()["alert"]
     assert (off["state"], off["reason"]) == ("resolved", "It was switched off.")
+    quiet = make(project, deployment_id=deployment, kind="drift", min_requests=20)["id"]  # as an alert has it that is sent back
+    for said, status in ((5, 422), (20, 200)):
+        assert project.client.put(f"/api/mlops/alerts/{quiet}", json={"min_requests": said}).status_code == status
+    assert project.client.delete(f"/api/mlops/alerts/{quiet}").json() == {"ok": True}
     assert project.client.delete(path).json() == {"ok": True}
     assert project.client.get(path).status_code == 404
 
@@ -58,6 +62,10 @@ def test_requests_that_fail_are_told_acknowledged_and_listed(project: Lab) -> No
         ({"kind": "latency", "threshold": 5, "percentile": "p98"}, "percentile"),
         ({"kind": "drift", "window": "8d"}, "window"),
         ({"kind": "drift", "window": "soon"}, "window"),
+        ({"kind": "drift", "min_requests": 5}, "min_requests"),
+        ({"kind": "no_traffic", "min_requests": 5}, "min_requests"),
+        ({"kind": "metric", "metric": "accuracy", "threshold": 1.5}, "threshold"),
+        ({"kind": "metric", "metric": "logloss", "threshold": -0.1}, "threshold"),
         ({"kind": "drift", "breaches_needed": 4}, "breaches_needed"),
         ({"kind": "price"}, "kind"),
     ],
@@ -65,4 +73,5 @@ def test_requests_that_fail_are_told_acknowledged_and_listed(project: Lab) -> No
 def test_a_rule_that_cannot_be_is_refused_by_its_key(project: Lab, rule: dict[str, Any], key: str) -> None:
     refused = make(project, 422, deployment_id=deploy(project, "a"), **rule)
     assert refused["detail"][0]["loc"] == ["body", key]
+    assert key != "window" or "to 7 days" in refused["detail"][0]["msg"]
     assert project.client.get(alerts(project)).json()["total"] == 0

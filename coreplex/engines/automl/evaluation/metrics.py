@@ -51,9 +51,15 @@ _LEAST = {"mcc": -1.0, "r2": -math.inf}
 _MOST = dict.fromkeys(("logloss", *REGRESSION, PINBALL), math.inf) | {"r2": 1.0, "smape": 2.0}
 
 
+def range_of(name: str) -> tuple[float, float]:
+    """The least and the most that a metric can be, infinite where there is no bound."""
+    return _LEAST.get(name, 0.0), _MOST.get(name, 1.0)
+
+
 def within_range(name: str, value: float) -> float:
     """The value of a metric, or the end of its range that it is beyond, as an end of an interval may be: no error is below 0."""
-    return min(max(value, _LEAST.get(name, 0.0)), _MOST.get(name, 1.0))
+    least, most = range_of(name)
+    return min(max(value, least), most)
 
 
 THRESHOLD = 0.5
