@@ -19,7 +19,7 @@ from schema.field import answer, command, loaded, row
 from schema.links import link, owner
 from schema.node import node
 from schema.notice import Notice
-from schema.outcome import PAST_RETENTION, RefusedOutcome
+from schema.outcome import PAST_RETENTION, UNKNOWN_CLASS, RefusedOutcome
 from schema.pagination import Connection, connection
 from schema.rollout import END
 from schema.scalars import Long
@@ -191,6 +191,7 @@ class RecordAbTestOutcomesPayload:
     ab_test: AbTest = strawberry.field(description="The test.")
     recorded_count: int = strawberry.field(description="Outcomes that are new, or others than before.")
     unchanged_count: int = strawberry.field(description="Outcomes that were there already.")
+    unknown_class_count: int = strawberry.field(description=UNKNOWN_CLASS)
     past_retention_count: int = strawberry.field(description=PAST_RETENTION)
     refused: list[RefusedOutcome] = strawberry.field(description="Those that were not taken; the others were.")
 

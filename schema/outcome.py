@@ -11,6 +11,10 @@ from schema.notice import Notice
 
 published(inputs.Outcome, "OutcomeInput", "What came out of one row.")
 published(inputs.RecordOutcomes, "RecordOutcomesInput", "What came out of rows that a deployment was asked.")
+UNKNOWN_CLASS = (
+    "Of the outcomes taken: how many are no class that the model knows, so that every answer counts as wrong there; see how they "
+    "are spelled."
+)
 PAST_RETENTION = "Of those refused: how many are of rows that are no longer in the log, by their age."
 WHY = "A machine word for why: `not_logged_yet` is to be sent again, `past_retention` and `no_such_entry` never will be taken."
 
@@ -27,6 +31,7 @@ class RecordOutcomesPayload:
     deployment: Deployment = strawberry.field(description="The deployment that was asked.")
     recorded_count: int = strawberry.field(description="Outcomes that are new, or others than before.")
     unchanged_count: int = strawberry.field(description="Outcomes that were there already.")
+    unknown_class_count: int = strawberry.field(description=UNKNOWN_CLASS)
     past_retention_count: int = strawberry.field(description=PAST_RETENTION)
     refused: list[RefusedOutcome] = strawberry.field(description="Those that were not taken; the others were.")
 

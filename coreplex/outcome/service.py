@@ -6,7 +6,7 @@ counts that is no outcome of the model, its worth, stands beside it and never in
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -17,14 +17,16 @@ from sqlmodel import col
 
 from coreplex.deployment.rollouts import SPLITTING
 from coreplex.deployment.table import Deployment, Loss, Rollout
+from coreplex.engines.performance.spelling import spelled
 from coreplex.errors.tree import Message
 from coreplex.membership.access import open_row
+from coreplex.model.table import Model
 from coreplex.outcome.absent import is_past_retention, kept_days, why
 from coreplex.outcome.counting import Change, Side, apply, count, is_of
 from coreplex.outcome.entries import Entry, Place, entries_of
 from coreplex.outcome.inputs import Outcome, RecordOutcomes
 from coreplex.platform.clock import now
-from coreplex.platform.database import WriteSession
+from coreplex.platform.database import ReadSession, WriteSession
 from coreplex.platform.permissions import Grant
 from coreplex.platform.settings import Settings
 from coreplex.serving.table import InferenceLog
@@ -55,9 +57,9 @@ STORE_WORTH = text(
     """
 )
 
-Taken = tuple[int, int, int, list[tuple[int, Message]]]
-"""How many outcomes are new or others than before, how many were there already, and how many of rows that went with time; and the
-places of those that were refused among what was sent, with why."""
+Taken = tuple[int, int, int, int, list[tuple[int, Message]]]
+"""How many outcomes are new or others than before, how many were there already, of both how many are no class that the model
+knows, and how many of rows that went with time; and the places of those that were refused among what was sent, with why."""
 
 
 async def record(session: WriteSession, grant: Grant, wanted: RecordOutcomes, settings: Settings) -> tuple[Deployment, *Taken]:
@@ -73,7 +75,15 @@ async def take_in(session: WriteSession, deployment: Deployment, items: Sequence
     entries = await entries_of(session, sides, items, col(InferenceLog.outcome))
     days = await kept_days(session, sides, settings)
     judged = [one for one in rollouts if one.loss is not Loss.outcome]
-    return await _take_in(session, judged, entries, items, days, _refusal, STORE)
+    known = await _classes(session, sides)
+    return await _take_in(session, judged, entries, items, days, _refusal, STORE, known)
+
+
+async def _classes(session: ReadSession, deployment_ids: Collection[UUID]) -> set[str]:
+    """How the classes of the models they serve are spelled; none of numbers."""
+    query = select(col(Model.classes)).join(Deployment, col(Deployment.model_id) == col(Model.id))
+    found = (await session.scalars(query.where(col(Deployment.id).in_(deployment_ids)))).all()
+    return {spelled(label) for classes in found for label in classes}
 
 
 async def take_in_worth(session: WriteSession, test: Rollout, items: Sequence[Outcome], settings: Settings) -> Taken:
@@ -95,6 +105,7 @@ async def _take_in(
     days: int | None,
     refusal: Callable[[Entry, Outcome], Message | None],
     store: TextClause,
+    classes: Collection[str] = (),
 ) -> Taken:
     rows, changes, seen = [], dict[Side, Change](), set[Place]()
     unchanged, refused = 0, list[tuple[int, Message]]()
@@ -116,7 +127,15 @@ async def _take_in(
     if rows:
         await session.execute(store, {"outcomes": orjson.dumps(rows, default=str).decode()})
         await apply(session, changes)
-    return len(rows), unchanged, sum(is_past_retention(reason) for _, reason in refused), refused
+    past_retention = sum(is_past_retention(reason) for _, reason in refused)
+    return len(rows), unchanged, _unknown(items, refused, classes), past_retention, refused
+
+
+def _unknown(items: Sequence[Outcome], refused: Sequence[tuple[int, Message]], classes: Collection[str]) -> int:
+    """How many of those that were taken are none of the classes."""
+    left_out = {index for index, _ in refused}
+    taken = (item.outcome for index, item in enumerate(items) if index not in left_out)
+    return sum(spelled(outcome) not in classes for outcome in taken) if classes else 0
 
 
 async def _rollouts(session: WriteSession, deployment: Deployment) -> Sequence[Rollout]:

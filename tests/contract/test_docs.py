@@ -123,7 +123,8 @@ def test_a_challenger_on_real_traffic(stack: Stack, folder: Path) -> None:
     assert all(abs(wanted - answered) < 6 for wanted, answered in shares), shares
     assert lines[5:7] == ["completed True", "True True"]
     assert lines[7].startswith("stopped - ")
-    assert lines[8] == "{'recorded_count': 1, 'unchanged_count': 0, 'past_retention_count': 0, 'refused': []}"
+    counts = "'recorded_count': 1, 'unchanged_count': 0, 'unknown_class_count': 0, 'past_retention_count': 0"
+    assert lines[8] == f"{{{counts}, 'refused': []}}"
     assert lines[9].startswith("succeeded 5.1,3.5,1.4,0.2,setosa,setosa,")
     said, live = lines[10:15], lines[15:]
     assert (said[0], said[1], said[3], said[4]) == ("[50, 100]", "2 deployments answered", "COMPLETED", "True")
