@@ -150,7 +150,8 @@ def test_whatever_rows_hold_they_are_answered_or_counted(tmp_path: Path, kind: s
     assert (found["row_count"], found["failed_row_count"]) == (7, 2)
     (failure,) = found["report"]["failures"]
     assert (failure["reason"], failure["rows"]) == ("no_column_known", 2)
-    assert ["'town'" in one for one in told.warnings] == [True], "the nearest name is said"
+    few = [False] if kind == "regression" else []
+    assert ["'town'" in one for one in told.warnings] == [True, *few], "the nearest name is said"
     if kind != "regression":
         assert (found["served_loss"], found["candidate_loss"]) == (1.0, 1.0), "who does not know the class is wrong"
     strict, _ = replayed(tmp_path, kind, rows + bare, odd=["missing_column", "unreadable_value"])
