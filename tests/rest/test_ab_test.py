@@ -221,8 +221,8 @@ def test_what_makes_no_sense_is_refused(project: Lab) -> None:
     for more in wrong:
         create(project, a, b, 422, **more)
     assert call(project, "GET", f"/projects/{project.project_id}/ab-tests")["total"] == 0
-    swapped = create(project, b, a)
-    assert "baseline (a)" in call(project, "POST", f"/ab-tests/{swapped}/start", 409)["detail"]
+    assert "baseline (a)" in create(project, b, a, 409)["detail"]
+    assert call(project, "GET", f"/projects/{project.project_id}/ab-tests")["total"] == 0
     made = create(project, a, None, model_b_id=project.models[1]["id"])  # type: ignore[arg-type]
     b_of_model = shown(project, made)["deployment_b_id"]
     assert state(project, b_of_model) == ("staging", "active")

@@ -90,7 +90,7 @@ def test_a_candidate_answers_what_was_asked_and_proves_itself_before_it_comes_in
     )
     staged = deploy_model(project, candidate)
     refused = act(project, staged, "promote", 409, to_stage="production")
-    assert "knows 0 outcomes" in refused["detail"]
+    assert "knows no outcomes" in refused["detail"]
     assert (state(project, staged), state(project, present)) == (("staging", "active"), ("production", "active"))
 
     # The outcomes are what the candidate says in all but a few rows: it is better, and comes in.
