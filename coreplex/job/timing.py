@@ -1,4 +1,4 @@
-"""Every period of a worker, in one place. Tests shorten them; nothing else does."""
+"""Periods of a worker, but for its housekeeping, in one place. Tests shorten them; nothing else does."""
 
 from dataclasses import dataclass
 from datetime import timedelta
