@@ -70,6 +70,8 @@ class Relay:
             count += len(due)
             if not due:
                 return count
+            if in_queue is not None:  # or a round that takes longer than `redispatch` would ring for its own first ones again
+                in_queue.update(job_id for job_id, _ in due)
 
     def _ring(self, due: list[service.Due]) -> None:
         for job_id, kind in due:

@@ -5,6 +5,8 @@ import os
 import random
 import signal
 import subprocess
+from collections import Counter
+from typing import Any
 from uuid import UUID
 
 import psutil
@@ -16,10 +18,13 @@ from coreplex.event.service import after
 from coreplex.event.table import EventKind
 from coreplex.job import service
 from coreplex.job.lifecycle import JobStatus
+from coreplex.job.timing import Timing
 from coreplex.platform.database import Database
+from coreplex.platform.services import Services
 from coreplex.platform.settings import Settings
 from tests.jobs.harness import Workers, done, enqueue, happened, is_, read, until
 from workers.broker import Bell
+from workers.relay import Relay
 
 FINAL = (JobStatus.succeeded, JobStatus.failed, JobStatus.cancelled)
 
@@ -213,9 +218,26 @@ async def test_an_emptied_redis_loses_no_job(database: Database, workers: Worker
 async def test_a_full_queue_gets_no_second_messages(database: Database, workers: Workers, settings: Settings) -> None:
     workers.start()
     await enqueue(database, 4, secs=30, steps=300)
-    waiting = await enqueue(database, 20, secs=0.01)
+    await enqueue(database, 20, secs=0.01)
+
+    async def all_run() -> bool:
+        return len(await happened(database, "probe.started")) == 4
+
+    await until(all_run)
     await asyncio.sleep(4)  # several times `redispatch`
-    assert Bell(settings.redis_url or "").client.llen("coreplexml:chores") <= len(waiting)
+    messages: list[Any] = Bell(settings.redis_url or "").client.lrange("coreplexml:chores", 0, -1)
+    counts = Counter(message.partition(b":")[0] for message in messages)
+    assert set(counts.values()) == {1}, counts
+
+
+async def test_a_long_round_rings_once_for_each(services: Services, settings: Settings) -> None:
+    """A round that takes longer than `redispatch`, as one of a hundred thousand jobs does."""
+    bell = Bell(settings.redis_url or "")
+    relay = Relay(services, bell, Timing(redispatch=0.0))
+    jobs = await enqueue(services.database, 5)
+    assert await relay.dispatch() == 5
+    assert await relay.dispatch() == 0
+    assert bell.waiting() == set(jobs)
 
 
 async def test_sigterm_gives_jobs_back_unharmed(database: Database, workers: Workers) -> None:

@@ -105,7 +105,8 @@ async def drop_over(database: Database, moment: datetime, horizon: datetime | No
     for week in await weeks(database):
         limit = horizon if week > 0 else moment
         over = limit is not None and end_of(week) <= limit.astimezone(UTC).date()
-        if over and await _at_once(database, f"DROP TABLE {name_of(week)}"):
+        # The whole log first: of two that drop one week at once, PostgreSQL would tell the later that a catalog is corrupt.
+        if over and await _at_once(database, f"LOCK TABLE ONLY {LOG} IN ACCESS EXCLUSIVE MODE", f"DROP TABLE {name_of(week)}"):
             log.info("inference_log.dropped", partition=name_of(week))
             count += 1
     return count
