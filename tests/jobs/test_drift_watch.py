@@ -2,6 +2,10 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
 
 from coreplex.engines.drift.layout import Layout
 from coreplex.monitoring import spans, watch
@@ -70,4 +74,28 @@ async def test_what_cannot_be_looked_at_keeps_nobody_waiting(database: Database,
     await watch.look(database)
     anew = await seen(database, sound)
     assert (anew.rows, anew.began_at) == (1, anew.looked_at)
+    await writer.stop()
+
+
+async def test_a_deployment_may_go_while_it_is_looked_at(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is kept of it, and nobody is told of a fault."""
+    served = await serve(database)
+    await counted.keep(database, served, Layout((counted.trained("x", range(10)),)))
+    writer = InferenceWriter(database, tmp_path)
+    await served.record(writer, {"x": 3})
+    await writer.flush()
+    begin = watch._begun
+
+    async def begin_late(*given: Any) -> DriftWatch:
+        await served.run(f"DELETE FROM deployments WHERE id = '{served.deployment_id}'")
+        return await begin(*given)
+
+    monkeypatch.setattr(watch, "_begun", begin_late)
+    with capture_logs() as lines:
+        await watch.look(database)
+    assert [line["log_level"] for line in lines] == ["info"]
+    assert not await served.run("SELECT FROM drift_watches")
+    assert [await watch.look(database) for _ in range(2)] == [1, 0], "its counts are passed over"
     await writer.stop()
