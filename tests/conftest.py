@@ -21,7 +21,7 @@ import structlog
 from coreplex.platform.database import Database
 from coreplex.platform.memory import collect_rarely
 from coreplex.platform.settings import Settings
-from tests import servers
+from tests import kept_engines, servers
 
 if TYPE_CHECKING:
     from httpx import AsyncClient
@@ -85,8 +85,8 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    return "asyncio", {"loop_factory": kept_engines.loop}
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +99,9 @@ def addresses(request: pytest.FixtureRequest) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def worker_database_url(addresses: dict[str, str], worker_id: str) -> Iterator[str]:
     name = f"coreplexml_{worker_id}_{os.getpid()}"
-    yield servers.make_database(addresses["database"], name, addresses["template"])
+    url = servers.make_database(addresses["database"], name, addresses["template"])
+    with kept_engines.kept(url):
+        yield url
     servers.drop_database(addresses["database"], name)
 
 
@@ -114,10 +116,16 @@ def worker_redis_url(addresses: dict[str, str], worker_id: str) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def emptier(worker_database_url: str) -> Iterator[servers.Emptier]:
+    with servers.Emptier(worker_database_url) as made:
+        yield made
+
+
 @pytest.fixture
-def database_url(worker_database_url: str) -> str:
+def database_url(worker_database_url: str, emptier: servers.Emptier) -> str:
     """Address of a migrated database without a row."""
-    servers.empty(worker_database_url)
+    emptier.empty()
     return worker_database_url
 
 
