@@ -4,7 +4,8 @@ A value is read as the model reads it, by the rules of the table's schema; whate
 a column of plain numbers or of known categories, is decided for all rows at once.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from types import NoneType
 from typing import Any
 
@@ -33,16 +34,13 @@ class RowCounter:
         self.layout = layout
         inputs, self._answers = layout.parts[: len(layout.inputs)], layout.parts[len(layout.inputs) :]
         self._inputs = [(part, _reader(part.feature)) for part in inputs]
+        self._taken = _taking([part.feature.name for part in inputs])
 
     def count(self, rows: Sequence[Row], outputs: Sequence[Mapping[str, Any] | None]) -> Counts:
         """(size,) counts of n rows and their answers. A row without any column of the layout is not counted."""
         vector = np.zeros(self.layout.size, dtype=np.int64)
-        known = [self._named(row) for row in rows]
-        there = [row for row in known if row is not None]
-        if there:
-            for part, read in self._inputs:
-                name = part.feature.name
-                _add(vector, part, read.places([row.get(name, ABSENT) for row in there]))
+        for (part, read), raw in zip(self._inputs, self._columns(rows), strict=False):
+            _add(vector, part, read.places(raw))
         answers = [output for output in outputs if output is not None and "prediction" in output]
         if answers:
             for part in self._answers:
@@ -70,6 +68,14 @@ class RowCounter:
         """By column the (n,) values of n rows, as a model can learn from them (`layout.values_of`)."""
         return {feature.name: values_of(feature, values, places) for feature, values, places in self.read(self.named(rows))}
 
+    def _columns(self, rows: Sequence[Row]) -> Iterable[Sequence[Any]]:
+        """The raw values of each column, of the rows that have any; nothing where none has."""
+        try:
+            return zip(*map(self._taken, rows), strict=True)
+        except KeyError:  # not every row has every column under its own name
+            there = [row for row in map(self._named, rows) if row is not None]
+            return ([row.get(part.feature.name, ABSENT) for row in there] for part, _ in self._inputs if there)
+
     def _named(self, row: Row) -> Row | None:
         """The row with its columns under their own names; None where it has none of them."""
         names = self.layout.names
@@ -79,6 +85,13 @@ class RowCounter:
         if found:
             return renamed(row, found)
         return None if names.isdisjoint(row) else row
+
+
+def _taking(names: Sequence[str]) -> Callable[[Row], tuple[Any, ...]]:
+    """Takes the columns out of a row. Raises KeyError where it has not all of them."""
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda row: tuple(row[name] for name in names)
 
 
 def _add(vector: Counts, part: Part, places: Places) -> None:
@@ -143,6 +156,8 @@ class _Levels:
     def places(self, raw: Sequence[Any]) -> Places:
         """(n,) places of n raw values."""
         memory = self._memory
+        if set(map(type, raw)) == {str} and None not in (known := list(map(memory.get, raw))):
+            return np.array(known, dtype=np.int64)
         return np.array([memory[one] if type(one) is str and one in memory else self._place(one) for one in raw], dtype=np.int64)
 
     def _place(self, raw: Any) -> int:
