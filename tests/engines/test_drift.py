@@ -1,6 +1,7 @@
 """Counts in frozen bins: where values lie, that counts add up, and what two vectors of them say, against SciPy."""
 
 import math
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -93,12 +94,23 @@ def test_rows_of_the_table_count_as_the_table_did(counter: RowCounter) -> None:
         assert part.of(vector).tolist() == list(part.feature.counts), part.feature.name
 
 
-@given(st.lists(st.integers(0, 119), min_size=1, max_size=30), st.integers(0, 30))
-def test_counts_add_up(places: list[int], cut: int) -> None:
+CHANGED: list[Callable[[dict[str, Any]], dict[str, Any]]] = [
+    lambda row: row,
+    lambda row: row | {"more": 1},
+    lambda row: {name: value for name, value in row.items() if name != "amount"},
+    lambda row: {name.upper(): value for name, value in row.items()},
+    lambda row: {"not_stored": True},
+]
+"""As callers send rows: whole, with more, with less, spelled otherwise, and nothing of it."""
+
+
+@given(st.lists(st.tuples(st.integers(0, 119), st.sampled_from(CHANGED)), min_size=1, max_size=30), st.integers(0, 30))
+def test_counts_add_up(asked: list[tuple[int, Callable[[dict[str, Any]], dict[str, Any]]]], cut: int) -> None:
     inputs = layouts.of_table(TABLE.drop("since"), [Column(name, *kind) for name, kind in KINDS.items() if name != "since"])
-    counter, rows = RowCounter(Layout(inputs)), [TABLE.drop("since").row(place, named=True) for place in places]
-    parts = [counter.count(some, [None] * len(some)) for some in (rows[:cut], rows[cut:])]
-    assert (counter.count(rows, [None] * len(rows)) == sum(parts)).all()
+    counter, rows = RowCounter(Layout(inputs)), [change(TABLE.drop("since").row(place, named=True)) for place, change in asked]
+    whole = counter.count(rows, [None] * len(rows)).tolist()
+    for parts in ([rows[:cut], rows[cut:]], [[row] for row in rows]):
+        assert whole == sum(counter.count(some, [None] * len(some)) for some in parts).tolist()
 
 
 @pytest.mark.parametrize(
