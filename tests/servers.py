@@ -30,6 +30,9 @@ MEMORY = Path("/dev/shm")
 ROOM = 1024**3
 FAST = "fsync=off synchronous_commit=off full_page_writes=off wal_level=minimal max_wal_senders=0 jit=off autovacuum=off"
 FLAGS = [part for option in f"{FAST} max_connections=200".split() for part in ("-c", option)]
+TABLES = """SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
+AND NOT relispartition AND relname <> 'alembic_version' ORDER BY 1"""
+"""Those that hold what the server knows. Partitions are made meanwhile by workers; their rows are those of the whole."""
 VOLATILE = ("--save", "", "--appendonly", "no", "--databases", "128")
 
 
@@ -138,9 +141,6 @@ def execute(url: str, statement: str) -> None:
 class Emptier:
     """Deletes every row of every table of a database, foreign keys asleep, over a connection that is kept: 1 ms, not 20."""
 
-    TABLES = """SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
-        AND NOT relispartition AND relname <> 'alembic_version'"""
-
     def __init__(self, url: str) -> None:
         self.url = url
         self._connection: asyncpg.Connection | None = None
@@ -160,7 +160,7 @@ class Emptier:
     async def _empty(self) -> None:
         if self._connection is None or self._connection.is_closed():
             self._connection = await asyncpg.connect(self.url, server_settings={"session_replication_role": "replica"})
-            self._deletes = ";".join(f'DELETE FROM "{row[0]}"' for row in await self._connection.fetch(self.TABLES))
+            self._deletes = ";".join(f'DELETE FROM "{row[0]}"' for row in await self._connection.fetch(TABLES))
         await self._connection.execute(self._deletes)
 
 

@@ -6,13 +6,10 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from coreplex.platform.database import Database
+from tests.servers import TABLES
 
-VOLATILE = {"api_keys", "sessions", "users", "idempotency_keys", "workers", "failed_logins", "diagnoses", "alembic_version"}
+VOLATILE = {"api_keys", "sessions", "users", "idempotency_keys", "workers", "failed_logins", "diagnoses"}
 """Tables in which merely being asked may leave a trace; only their rows are counted."""
-
-TABLES = """SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
-AND NOT relispartition ORDER BY 1"""
-"""Partitions are made meanwhile by workers; their rows are those of the whole."""
 
 
 class Snapshot:
@@ -51,8 +48,7 @@ async def connected(database: Database, schema: str) -> AsyncIterator[Snapshot]:
     """A snapshot that may have been taken, or will be, and stays."""
     connection = await asyncpg.connect(database.url)
     try:
-        names = await connection.fetch(TABLES)
-        yield Snapshot(connection, schema, [row[0] for row in names if row[0] != "alembic_version"])
+        yield Snapshot(connection, schema, [row[0] for row in await connection.fetch(TABLES)])
     finally:
         await connection.close()
 
