@@ -38,5 +38,5 @@ class RecordOutcomes(BaseModel):
         min_length=1,
         max_length=MOST,
         description="What came out, each of one row; said again, it replaces what was said before. A request has "
-        "1 MB, by REST 24 MB.",
+        "4 MB, by REST 24 MB.",
     )

@@ -13,6 +13,7 @@ from coreplex.platform.database import Database
 from coreplex.platform.permissions import Scope
 from coreplex.platform.settings import Settings
 from schema.cost import STATEMENT
+from schema.door.message import MAX_BODY
 from tests.counting import counted
 from tests.factories.account import make_key, make_user, sign_in
 
@@ -106,7 +107,7 @@ async def test_charset_utf_8_may_be_said(client: AsyncClient) -> None:
 
 
 async def test_a_large_body_is_refused(client: AsyncClient) -> None:
-    response = await client.post("/graphql", content=b" " * (1 << 20) + b"{}", headers=JSON)
+    response = await client.post("/graphql", content=b" " * MAX_BODY + b"{}", headers=JSON)
     assert (response.status_code, code(response)) == (413, "TOO_LARGE")
 
 

@@ -164,3 +164,12 @@ def test_others_say_nothing(project: Lab) -> None:
         assert stranger.post(f"{one(deployment)}/feedback", json=body).status_code == 404
     assert httpx.post(f"{project.stack.base_url}{one(deployment)}/feedback", json=body).status_code == 401
     assert entries(project, deployment, 1) == {(request, 0): None}
+
+
+def test_ten_thousand_outcomes_with_their_times_fit_into_a_graphql_request(project: Lab) -> None:
+    deployment, at = deploy(project, "a"), "2026-01-01T00:00:00.000000+00:00"
+    items = [{"requestId": new_text_id(), "rowIndex": place, "outcome": "x" * 30, "at": at} for place in range(10_000)]
+    record = "mutation($input: RecordOutcomesInput!) { recordOutcomes(input: $input) { refused { code } } }"
+    asked = {"query": record, "variables": {"input": {"deploymentId": deployment, "items": items}}}
+    answer = project.client.post("/graphql", json=asked)
+    assert len(answer.json()["data"]["recordOutcomes"]["refused"]) == 10_000
