@@ -1,7 +1,8 @@
 """The one handler that runs any row of the table: path, query and body become variables, the operation's result the body."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import orjson
@@ -11,12 +12,12 @@ from starlette.responses import Response
 
 from coreplex.errors.tree import DomainError, Invalid, Message
 from coreplex.platform.client_disconnect import cancelled_by_departure
-from coreplex.platform.fair_places import FairPlaces, Limits
 from coreplex.platform.permissions import Category
-from coreplex.platform.services import Part, Services
-from edge.body import announced, decode_json, error_answer, json_answer, read_body
+from coreplex.platform.services import Services
+from edge.body import decode_json, error_answer, json_answer, read_body
 from edge.caller import Caller
 from edge.idempotency import has_key, once
+from edge.large_body import LargeBodies
 from edge.request import charge, check_csrf, check_origin, exchange_of
 from edge.routing import RouteRow
 from rest_compat import columns
@@ -31,11 +32,6 @@ from schema.execution import Operation, open_context
 MAX_BODY = 1 << 20
 MAX_ROWS_BODY = 24 << 20
 """Of rows: as many as one call may have, of 64 numbers with all their digits, fit in."""
-LARGE_BODY = 128 << 10
-"""Larger bodies of rows are taken in turn between callers, from the first byte to the answer: as objects they take up to twenty
-times the memory. They are parsed in a thread, one at a time: megabytes take tenths of a second."""
-LARGE = Limits(total=6, each=1, patience=30.0, waiting_each=60, retry_after=5)
-PARSED = Limits(total=1, each=1, patience=30.0, retry_after=5)
 SEVERAL_CALLS = Message("send_several_calls", "Send the rows in several calls.")
 SAFE = {"GET", "HEAD", "OPTIONS"}
 
@@ -57,20 +53,19 @@ class Row:
         self.binder = binder_of(endpoint)
         self.takes_rows = endpoint.many_rows or Category.predictions in self.operation.charges
         self.large = LargeBodies.of(services)
+        self.parse = partial(parse_object, empty_is_fine=endpoint.body_optional)
 
     async def answer(self, request: Request) -> Response:
         try:
             context = await admit(self.services, request, self.operation)
-            if not self._is_large(request):
-                return await self._read_and_run(context, request)
-            async with self.large.taken.place():
+            async with self.large.place(request) if self.takes_rows else nullcontext():
                 return await self._read_and_run(context, request)
         except Exception as error:
             return refusal(error, request)
 
     async def _read_and_run(self, context: Caller, request: Request) -> Response:
         raw = await self._raw(request)
-        body = {} if raw is None else await self._parse(raw)
+        body = {} if raw is None else await self.large.parsed(raw, self.parse)
         return await done_once(context, request, self.operation, body, lambda: self._run(context, request, body))
 
     async def _run(self, context: Caller, request: Request, body: dict[str, Any]) -> Response:
@@ -82,16 +77,6 @@ class Row:
             answered = await running
         return json_answer(answered, self.endpoint.status, context.cookies, self.services.settings.max_answer_bytes)
 
-    async def _parse(self, raw: bytes) -> dict[str, Any]:
-        if len(raw) <= LARGE_BODY:
-            return parse_object(raw, empty_is_fine=self.endpoint.body_optional)
-        async with self.large.parsed.place():
-            return await asyncio.to_thread(parse_object, raw, empty_is_fine=self.endpoint.body_optional)
-
-    def _is_large(self, request: Request) -> bool:
-        """Whether the body is one of many rows, or may be: its length is not said."""
-        return self.takes_rows and (announced(request) or LARGE_BODY + 1) > LARGE_BODY
-
     async def _raw(self, request: Request) -> bytes | None:
         """The body, None where none is taken."""
         if request.method in SAFE or not (self.endpoint.body or self.endpoint.body_optional):
@@ -99,15 +84,6 @@ class Row:
         if self.takes_rows:
             return await read_body(request, MAX_ROWS_BODY, SEVERAL_CALLS)
         return await read_body(request, MAX_BODY)
-
-
-class LargeBodies(Part):
-    """Limits how many large bodies one process takes, and parses, at a time."""
-
-    def __init__(self, services: Services) -> None:
-        super().__init__(services)
-        self.taken = FairPlaces(LARGE, "large bodies to be read")
-        self.parsed = FairPlaces(PARSED, "large bodies to be read")
 
 
 def refusal(error: Exception, request: Request) -> Response:

@@ -5,9 +5,8 @@ operation as the predict endpoint: the same keys, limits and log. Errors are `{"
 (https://github.com/open-inference/open-inference-protocol)
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import orjson
@@ -17,21 +16,13 @@ from starlette.responses import Response
 from coreplex.errors.tree import Conflict, DomainError, Message, NotFound
 from coreplex.platform.services import Services
 from coreplex.platform.version import NAME, server_version
-from edge.body import announced, error_answer, json_answer, read_body
+from edge.body import error_answer, json_answer, read_body
 from edge.caller import Caller
 from edge.idempotency import has_key
+from edge.large_body import LargeBodies
 from edge.request import exchange_of
 from edge.routing import RouteRow
-from rest_compat.adapter import (
-    LARGE_BODY,
-    MAX_ROWS_BODY,
-    SEVERAL_CALLS,
-    Handler,
-    LargeBodies,
-    admit,
-    done_once,
-    run,
-)
+from rest_compat.adapter import MAX_ROWS_BODY, SEVERAL_CALLS, Handler, admit, done_once, run
 from rest_compat.inference_protocol.answer import answered, require_outputs
 from rest_compat.inference_protocol.columns import inputs, outputs
 from rest_compat.inference_protocol.request import HEADER, Asked, asked
@@ -103,20 +94,13 @@ class InferenceProtocol:
     async def infer(self, request: Request) -> Response:
         context = await admit(self.services, request, self.predict)
         model = await self._model(context, request)
-        large = (announced(request) or LARGE_BODY + 1) > LARGE_BODY
-        async with self.large.taken.place() if large else nullcontext():
+        async with self.large.place(request):
             raw = await read_body(request, MAX_ROWS_BODY, SEVERAL_CALLS)
-            wanted = await self._asked(raw, request, model["input_schema"]["fields"])
+            read = partial(asked, header=request.headers.get(HEADER), fields=model["input_schema"]["fields"])
+            wanted = await self.large.parsed(raw, read)
             require_outputs(wanted, model["input_schema"]["output"]["classes"])
             said = [wanted.rows, wanted.options, wanted.outputs, wanted.id]
             return await done_once(context, request, self.predict, said, lambda: self._infer(context, request, model, wanted))
-
-    async def _asked(self, raw: bytes, request: Request, fields: Any) -> Asked:
-        header = request.headers.get(HEADER)
-        if len(raw) <= LARGE_BODY:
-            return asked(raw, header, fields)
-        async with self.large.parsed.place():
-            return await asyncio.to_thread(asked, raw, header, fields)
 
     async def _infer(self, context: Caller, request: Request, model: Any, wanted: Asked) -> Response:
         said = {"deploymentId": model["deployment_id"], "inputs": wanted.rows, "options": wanted.options}

@@ -21,6 +21,7 @@ from coreplex.platform.services import Services
 from coreplex.platform.settings import Mode
 from edge.body import decode_json, read_body
 from edge.idempotency import once
+from edge.large_body import LargeBodies
 from edge.request import charge, check_origin, exchange_of
 from edge.routing import RouteRow
 from resolvers.context import Context
@@ -29,7 +30,16 @@ from schema.door.answers import document_status, executed, is_request_error, med
 from schema.door.caching import shared_secs, told_to_caches
 from schema.door.explorer import explorer_page
 from schema.door.live import Places
-from schema.door.message import BY_REST, MAX_BODY, NOUN, GraphQLRequest, check_media_type, message_of_url, parse_message
+from schema.door.message import (
+    BY_REST,
+    MAX_BODY,
+    MAX_BODY_OF_STRANGERS,
+    NOUN,
+    GraphQLRequest,
+    check_media_type,
+    message_of_url,
+    parse_message,
+)
 from schema.door.single import SingleConnections, token_of
 from schema.door.sse import MAX_STREAMS, EventStreams, wants_stream
 from schema.door.websocket import Sockets
@@ -46,6 +56,7 @@ class GraphQLDoor:
     def __init__(self, services: Services) -> None:
         self.services = services
         self.work = Work.of(services)
+        self.large = LargeBodies.of(services)
         places = Places(MAX_STREAMS, "event streams")
         self.streams = EventStreams(self.work, places)
         self.single = SingleConnections(self.work, places)
@@ -79,6 +90,11 @@ class GraphQLDoor:
         token = token_of(request) if request.url.path == STREAM_PATH else None
         if request.method in {"PUT", "DELETE"} or (token and request.method == "GET"):
             return await self.single.answer(request, context, token)
+        may_be_large = request.method == "POST" and context.principal is not None
+        async with self.large.place(request) if may_be_large else nullcontext():
+            return await self._answer_message(request, context, token)
+
+    async def _answer_message(self, request: Request, context: Context, token: str | None) -> Response:
         message = await self._message(request, context)
         admitted = await self.work.admit(context, request, message)
         if request.method == "HEAD" and admitted.operation.kind is OperationType.SUBSCRIPTION:
@@ -97,10 +113,15 @@ class GraphQLDoor:
         try:
             if request.method != "POST":
                 return message_of_url(request)
-            return parse_message(decode_json(await read_body(request, MAX_BODY, BY_REST), NOUN, BadRequest))
+            return await self.large.parsed(await self._body(request, context), _parsed)
         except DomainError:
             await charge(context, {Category.general: 1}, request)
             raise
+
+    async def _body(self, request: Request, context: Context) -> bytes:
+        if context.principal is None:  # places for large bodies are nobody's to hold who has not said who they are
+            return await read_body(request, MAX_BODY_OF_STRANGERS)
+        return await read_body(request, MAX_BODY, BY_REST)
 
     async def _run(self, request: Request, context: Context, admitted: Admitted) -> Response:
         if admitted.operation.kind is OperationType.SUBSCRIPTION:
@@ -120,3 +141,7 @@ class GraphQLDoor:
         if admitted.message.safe:
             return told_to_caches(request, *await answer(), shared_secs(admitted.operation, context))
         return await once(context, request, admitted.operation.keyed, admitted.message.canonical, answer, media_type(request))
+
+
+def _parsed(raw: bytes) -> GraphQLRequest:
+    return parse_message(decode_json(raw, NOUN, BadRequest))

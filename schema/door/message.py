@@ -15,6 +15,7 @@ from schema.errors import BadRequest
 
 MAX_BODY = 4 << 20
 """Bytes. 10,000 outcomes with their times are 1.5 to 2 MB; a document has a limit of its own (`schema/limits.py`)."""
+MAX_BODY_OF_STRANGERS = 1 << 20
 MAX_QUERY_STRING = 8 << 10
 """Bytes of a URL behind its question mark. Clients send what is longer than 2 KiB by POST by themselves."""
 MAX_ID = 200

@@ -52,10 +52,13 @@ async def test_a_body_of_empty_lists_is_refused(client: AsyncClient) -> None:
 
 async def test_only_predictions_take_large_bodies(client: AsyncClient) -> None:
     large = orjson.dumps({"name": "x" * (2 << 20), "email": "a", "password": "b", "inputs": {}})
+    assert (await client.post(PREDICT, content=large)).status_code == 404
     for path in ("/api/projects", "/api/auth/login", "/api/auth/register"):
         assert (await client.post(path, content=large)).status_code == 413, path
     assert (await client.post("/graphql", content=large + b" " * (2 << 20))).status_code == 413
-    assert (await client.post(PREDICT, content=large)).status_code == 404
+    assert (await client.post("/graphql", content=large)).status_code == 400, "no document, but read"
+    del client.headers["Authorization"]
+    assert (await client.post("/graphql", content=large)).status_code == 413, "of whom nobody knows"
 
 
 async def test_the_most_rows_of_many_numbers_fit_into_a_call_and_more_are_refused_with_advice(client: AsyncClient) -> None:

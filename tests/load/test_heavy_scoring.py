@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import psutil
@@ -26,6 +26,7 @@ from coreplex.serving.prediction import HeavyScoring
 from coreplex.serving.row_cost import RowCost
 from edge.body import read_body
 from rest_compat import adapter
+from schema.door import http
 from tests.benchmarks.seed import train
 from tests.factories.dataset import Person
 
@@ -151,7 +152,8 @@ async def test_threads_take_turns_and_a_place_is_held_until_its_thread_ends(mode
     assert order.index("other") == 1, "it waited for one call of the other's"
 
 
-async def test_large_bodies_are_taken_one_by_one(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("door", [adapter, http])
+async def test_large_bodies_are_taken_one_by_one(door: ModuleType, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits for its turn has not been read: a hundred large bodies at once are not a hundred in memory."""
     reading: list[int] = []
     most = 0
@@ -165,12 +167,16 @@ async def test_large_bodies_are_taken_one_by_one(ada: Person, monkeypatch: pytes
         reading.pop()
         return raw
 
-    monkeypatch.setattr(adapter, "read_body", read)
-    path = f"/api/models/{new_id()}/predict"
-    rows = {"inputs": [{"a": "x" * 100}] * 2_000}
-    answers = await asyncio.gather(*(ada.client.post(path, json=rows) for _ in range(10)))
-    assert {answer.status_code for answer in answers} == {404}
+    async def ask(times: int, inputs: Any) -> set[int]:
+        model = str(new_id())
+        document = "mutation($input: PredictModelInput!) { predictModel(input: $input) { requestId } }"
+        message = {"query": document, "variables": {"input": {"modelId": model, "inputs": inputs}}}
+        path, body = ("/graphql", message) if door is http else (f"/api/models/{model}/predict", {"inputs": inputs})
+        answers = await asyncio.gather(*(ada.client.post(path, json=body) for _ in range(times)))
+        return {answer.json()["errors"][0]["extensions"]["status"] if door is http else answer.status_code for answer in answers}
+
+    monkeypatch.setattr(door, "read_body", read)
+    assert await ask(10, [{"a": "x" * 100}] * 2_000) == {404}
     assert most == 1
-    small = await asyncio.gather(*(ada.client.post(path, json={"inputs": {"a": 1}}) for _ in range(5)))
-    assert {answer.status_code for answer in small} == {404}
+    assert await ask(5, {"a": 1}) == {404}
     assert most > 1, "small ones do not wait for each other"
