@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import redis
 import structlog
+from hypothesis import settings as property_settings
 
 from coreplex.platform.database import Database
 from coreplex.platform.memory import collect_rarely
@@ -35,6 +36,12 @@ if TYPE_CHECKING:
 
 GENEROUS = "100000/minute"
 EXTERNAL_REDIS_OFFSET = int(os.environ.get("TESTS_REDIS_OFFSET", "8"))
+
+
+# The suite tries the same examples every time, however long each takes on a busy machine; scripts/check tries others.
+property_settings.register_profile("repeated", derandomize=True, deadline=None)
+property_settings.register_profile("random", deadline=None)
+property_settings.load_profile("repeated")
 
 
 class Harness:

@@ -5,7 +5,6 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import hypothesis  # noqa: F401 its pytest plugin imports it after the last test otherwise, where CPython 3.11 may fail on it
 import pytest
 import uvicorn
 from starlette.applications import Starlette
