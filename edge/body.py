@@ -47,19 +47,31 @@ async def read_body(request: Request, limit: int, advice: Message | None = None)
     if coding.lower() != b"identity":
         shown = coding[:40].decode("latin-1")
         raise BadInput(Message("request_compressed", "requests come uncompressed here, not as {coding}", coding=shown))
-    parts, size = [], announced(request)
-    if size <= limit:
-        receive, size, more = request.receive, 0, True
-        while more and size <= limit:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise BadInput(CUT_OFF)
-            part, more = message.get("body", b""), message.get("more_body", False)
-            parts.append(part)
-            size += len(part)
-    if size > limit:
+    if announced(request) > limit or await _read_on(request, limit) > limit:
         raise TooLarge(Message("body_too_large", "The request body is larger than {most} MiB.", most=limit >> 20).then(advice))
+    exchange = exchange_of(request)
+    parts, exchange.read = exchange.read, []
     return b"".join(parts)
+
+
+async def larger_than(request: Request, size: int) -> bool:
+    """Whether the body has more bytes: as is announced, or else as it turns out; `read_body` finds what was read for that."""
+    return (announced(request) or await _read_on(request, size)) > size
+
+
+async def _read_on(request: Request, most: int) -> int:
+    """Reads the body until it is whole or larger than `most` bytes; returns how many have come."""
+    exchange, receive = exchange_of(request), request.receive
+    size = sum(map(len, exchange.read))
+    while size <= most and not exchange.read_whole:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise BadInput(CUT_OFF)
+        part: bytes = message.get("body", b"")
+        exchange.read.append(part)
+        exchange.read_whole = not message.get("more_body", False)
+        size += len(part)
+    return size
 
 
 def decode_json(raw: bytes | str, noun: str, error: Callable[[Message], DomainError]) -> Any:

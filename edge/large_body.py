@@ -4,15 +4,15 @@ As objects they take up to twenty times the memory, and to parse megabytes takes
 """
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
 from typing import TypeVar
 
 from starlette.requests import Request
 
 from coreplex.platform.fair_places import FairPlaces, Limits
 from coreplex.platform.services import Part, Services
-from edge.body import announced
+from edge.body import larger_than
 
 LARGE_BODY = 128 << 10
 """Bytes from which on a body is large."""
@@ -29,9 +29,11 @@ class LargeBodies(Part):
         super().__init__(services)
         self._taken, self._parsed = FairPlaces(TAKEN, WHAT), FairPlaces(PARSED, WHAT)
 
-    def place(self, request: Request) -> AbstractAsyncContextManager[None]:
-        """A place for the time of the block where the body is large, or may be, as its length is not said. Raises Busy."""
-        return self._taken.place() if (announced(request) or LARGE_BODY + 1) > LARGE_BODY else nullcontext()
+    @asynccontextmanager
+    async def place(self, request: Request) -> AsyncIterator[None]:
+        """A place for the time of the block where the body is large. Raises Busy."""
+        async with self._taken.place() if await larger_than(request, LARGE_BODY) else nullcontext():
+            yield
 
     async def parsed(self, raw: bytes, parse: Callable[[bytes], Parsed]) -> Parsed:
         """What `parse` makes of the body. Raises Busy, and what `parse` raises."""

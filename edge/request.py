@@ -67,6 +67,9 @@ class Exchange:
         self.shown = Shown.of(self.headers, self.cookies.get(cookie_name))
         self.reads = scope.get("method") in {"GET", "HEAD"}
         """Whether nothing is done but to answer, which can be refused when the answer is there already."""
+        self.read: list[bytes] = []
+        """Of the body, what has come and nobody has taken."""
+        self.read_whole = False
         self.window: Window | None = None
         self.general: Window | None = None
         """The window of the general budget, when that was charged."""

@@ -4,11 +4,12 @@ import asyncio
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import orjson
 import psutil
 import pytest
 from starlette.requests import Request
@@ -167,16 +168,26 @@ async def test_large_bodies_are_taken_one_by_one(door: ModuleType, ada: Person, 
         reading.pop()
         return raw
 
-    async def ask(times: int, inputs: Any) -> set[int]:
+    async def ask(times: int, inputs: Any, *, announced: bool = True) -> set[int]:
         model = str(new_id())
         document = "mutation($input: PredictModelInput!) { predictModel(input: $input) { requestId } }"
         message = {"query": document, "variables": {"input": {"modelId": model, "inputs": inputs}}}
         path, body = ("/graphql", message) if door is http else (f"/api/models/{model}/predict", {"inputs": inputs})
-        answers = await asyncio.gather(*(ada.client.post(path, json=body) for _ in range(times)))
+        raw, typed = orjson.dumps(body), {"Content-Type": "application/json"}
+        contents = [raw if announced else in_parts(raw) for _ in range(times)]
+        answers = await asyncio.gather(*(ada.client.post(path, content=content, headers=typed) for content in contents))
         return {answer.json()["errors"][0]["extensions"]["status"] if door is http else answer.status_code for answer in answers}
 
     monkeypatch.setattr(door, "read_body", read)
-    assert await ask(10, [{"a": "x" * 100}] * 2_000) == {404}
-    assert most == 1
-    assert await ask(5, {"a": 1}) == {404}
-    assert most > 1, "small ones do not wait for each other"
+    for announced in (True, False):
+        most = 0
+        assert await ask(10, [{"a": "x" * 100}] * 2_000, announced=announced) == {404}
+        assert most == 1
+        assert await ask(5, {"a": 1}, announced=announced) == {404}
+        assert most > 1, "small ones do not wait for each other"
+
+
+async def in_parts(raw: bytes) -> AsyncIterator[bytes]:
+    """The body as a client sends it that does not say how long it is."""
+    for start in range(0, len(raw), 64 << 10):
+        yield raw[start : start + (64 << 10)]
